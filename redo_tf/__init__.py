@@ -1,0 +1,15 @@
+"""ReDO: unsupervised object segmentation by redrawing (Chen, Artières, Denoyer, NeurIPS 2019) in TensorFlow."""
+import os
+import sys
+import warnings
+
+if not (3, 9) <= sys.version_info[:2] < (3, 12):
+    sys.stderr.write("ReDO-TF needs Python 3.9, 3.10 or 3.11, which TensorFlow 2.15 is built for; this is Python %d.%d.\n"
+                     % sys.version_info[:2])
+    sys.exit(2)
+
+# TensorFlow's C++ start-up messages and Addons' end-of-life notice tell a user of this package nothing to act on.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+warnings.filterwarnings("ignore", message="[\\s\\S]*TensorFlow Addons")
+
+__version__ = "0.1.0"

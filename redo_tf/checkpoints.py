@@ -1,0 +1,68 @@
+"""Saving and restoring a run; a damaged checkpoint is passed over for the one before."""
+from __future__ import annotations
+
+import os
+from typing import List, Optional
+
+import tensorflow as tf
+from absl import logging
+
+from redo_tf.errors import UserError
+
+
+def is_readable(prefix: str) -> bool:
+    """Whether every tensor of a checkpoint can be read; TensorFlow checks each one's checksum."""
+    try:
+        reader = tf.train.load_checkpoint(prefix)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+        return True
+    # A truncated file shows as DataLossError, OutOfRangeError, NotFoundError or, from the reader, plain ValueError.
+    except (tf.errors.OpError, ValueError, RuntimeError):
+        return False
+
+
+class Checkpoints:
+    """The newest few checkpoints in a folder.
+
+    Args:
+      folder: where they lie.
+      kept: how many.
+      trackables: name → anything `tf.train.Checkpoint` takes.
+    """
+
+    def __init__(self, folder: str, kept: int, **trackables):
+        self.checkpoint = tf.train.Checkpoint(**trackables)
+        self.folder = folder
+        self.manager = tf.train.CheckpointManager(self.checkpoint, folder, max_to_keep=kept)
+
+    def save(self, number: int) -> None:
+        """Saves as number `number`; what is there stays until the new one is complete.
+
+        Raises:
+          UserError: the disk is full or cannot be written.
+        """
+        try:
+            self.manager.save(checkpoint_number=number)
+        except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.UnknownError,
+                tf.errors.FailedPreconditionError, tf.errors.NotFoundError) as error:
+            reason = error.message.split("\n")[0]
+            raise UserError(f"Checkpoint {number} cannot be saved in {self.folder} ({reason}): "
+                            "make room there and run the same command to continue from the one before.") from error
+
+    def restore_newest(self) -> Optional[str]:
+        """Restores the newest readable checkpoint; its path, or None when there is none."""
+        for prefix in reversed(self._prefixes()):
+            if is_readable(prefix):
+                self.checkpoint.restore(prefix).expect_partial()
+                return prefix
+            logging.warning("Checkpoint %s is damaged and was skipped.", prefix)
+        return None
+
+    def _prefixes(self) -> List[str]:
+        """Oldest first. Read from the folder, not from the manager's list, which a crash may leave behind the files."""
+        if not os.path.isdir(self.folder):
+            return []
+        numbers = [int(name[len("ckpt-"):-len(".index")]) for name in os.listdir(self.folder)
+                   if name.startswith("ckpt-") and name.endswith(".index")]
+        return [os.path.join(self.folder, f"ckpt-{number}") for number in sorted(numbers)]

@@ -1,0 +1,100 @@
+"""What every command shares: flags, exit codes, and `redo-tf SUBCOMMAND`."""
+from __future__ import annotations
+
+import errno
+import importlib
+import logging as standard_logging
+import os
+import sys
+from typing import Callable, List
+
+from absl import app, flags, logging
+
+from redo_tf.errors import Diverged, Interrupted, UserError
+
+DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of the archives and of the prepared data. Default: a cache folder.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. Training's default: runs/DATASET.")
+
+COMMANDS = {
+    "train": "redo_tf.train",
+    "evaluate": "redo_tf.evaluate",
+}
+
+
+def _parse_flags(arguments: List[str]) -> List[str]:
+    """absl's parser, but a wrong flag is a person's mistake like any other, and so are stray words."""
+    try:
+        rest = flags.FLAGS(arguments)
+    except flags.Error as error:
+        raise UserError(f"{error} (--help lists the flags.)") from error
+    if flags.FLAGS["help"].value or flags.FLAGS["helpshort"].value or flags.FLAGS["helpfull"].value:
+        return app.parse_flags_with_usage(arguments)
+    if len(rest) > 1:
+        raise UserError(f"Not understood: {' '.join(rest[1:])} (flags have the form --name=value; --help lists them.)")
+    return rest
+
+
+def _exit_code(body: Callable[[], None]) -> int:
+    """Runs the body: 0 for success, 2 for a person's mistake, 1 for a failed run, 128 + signal when interrupted."""
+    try:
+        body()
+        return 0
+    except UserError as error:
+        message, code = str(error), 2
+    except Diverged as error:
+        message, code = str(error), 1
+    except Interrupted as error:
+        message, code = str(error), 128 + error.signal
+    except KeyboardInterrupt:
+        message, code = "Interrupted.", 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOTDIR):
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        message, code = f"{os.strerror(error.errno)}{where}: free the disk or choose another folder.", 2
+    print(message, file=sys.stderr)
+    return code
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a command's `main()` after parsing its flags and leaves the process with the right exit code."""
+    logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().setFormatter(_PlainFormatter())
+    logging.get_absl_handler().addFilter(lambda record: "tensorflow_datasets" not in record.pathname)
+    standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
+
+    def body():
+        app.run(lambda _: main(), flags_parser=_parse_flags)
+
+    def guarded():
+        try:
+            body()
+        except SystemExit as leaving:  # app.run ends every successful main this way.
+            if leaving.code not in (None, 0):
+                raise
+
+    sys.exit(_exit_code(guarded))
+
+
+class _PlainFormatter(logging.PythonFormatter):
+    """The message itself; its level only from warnings up."""
+
+    def format(self, record):
+        prefix = "" if record.levelno <= 20 else record.levelname.capitalize() + ": "
+        return prefix + record.getMessage()
+
+
+def main() -> None:
+    """`redo-tf SUBCOMMAND --flags`: the same as `python -m redo_tf.SUBCOMMAND --flags`."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help", "help"):
+        print("usage: redo-tf SUBCOMMAND [--flags]\n\nSubcommands (each has a --help):")
+        for command, module in COMMANDS.items():
+            print(f"  {command:10} python -m {module}")
+        return
+    if name not in COMMANDS:
+        print(f"redo-tf has no subcommand {name}; there is {', '.join(COMMANDS)}.", file=sys.stderr)
+        sys.exit(2)
+    sys.argv[:2] = [f"redo-tf {name}"]
+    run(importlib.import_module(COMMANDS[name]).main)

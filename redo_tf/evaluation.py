@@ -1,0 +1,52 @@
+"""Segments a split and scores the masks."""
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Optional, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from redo_tf import metrics
+from redo_tf.step import to_model_range
+
+Segmenter = Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
+
+
+def compile_segmenter(mask_network: tf.keras.Model, image_size: int) -> Segmenter:
+    """uint8 images [B, S, S, 3] → region of each pixel uint8 [B, S, S], and soft region sizes float32 [B, n]."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.uint8)])
+    def segment(images):
+        masks = mask_network(to_model_range(images), training=False)
+        return tf.cast(tf.argmax(masks, axis=-1), tf.uint8), tf.reduce_mean(masks, axis=[1, 2])
+
+    return segment
+
+
+def evaluate(segment: Segmenter, batches: tf.data.Dataset, masks: Optional[np.ndarray], classes: int,
+             regions: int) -> Dict[str, Any]:
+    """Scores of one split.
+
+    Args:
+      segment: from `compile_segmenter`.
+      batches: uint8 images [B, S, S, 3], in order.
+      masks: true labels uint8 [N, S, S] in the same order, or None.
+      classes: number of labels, the background included.
+      regions: n.
+
+    Returns:
+      `region_sizes`: soft area of each region, mean over the split, a list of n; with masks also the scores of
+      `metrics.scores`.
+    """
+    sizes, counts, first = [], [], 0
+    for images in batches:
+        labels, soft = segment(images)
+        sizes.append(soft.numpy())
+        if masks is not None:
+            true = np.asarray(masks[first:first + len(images)])
+            counts.append(metrics.confusion(true, labels.numpy(), classes, regions))
+        first += len(images)
+    results = {"region_sizes": np.concatenate(sizes).mean(0).tolist()}
+    if masks is not None:
+        results.update(metrics.scores(np.concatenate(counts)))
+    return results

@@ -1,0 +1,37 @@
+"""The objectives, as pure functions. Scores of fakes are [n, B]: every image redrawn in each of its n regions."""
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def hinge_real(scores: tf.Tensor) -> tf.Tensor:
+    """max(0, 1 − D(I)) for each score, the same shape."""
+    return tf.nn.relu(1 - scores)
+
+
+def hinge_fake(scores: tf.Tensor) -> tf.Tensor:
+    """max(0, 1 + D(I')) for each score, the same shape."""
+    return tf.nn.relu(1 + scores)
+
+
+def adversarial_mean(scores: tf.Tensor) -> tf.Tensor:
+    """The published generator term, −mean_k D(I'_k): [n, B] → [B]."""
+    return -tf.reduce_mean(scores, axis=0)
+
+
+def adversarial_worst(scores: tf.Tensor, beta: float) -> tf.Tensor:
+    """Judges each image by its worst fake: (1/β)·log mean_k exp(−β·D(I'_k)): [n, B] → [B].
+
+    A soft maximum of −D over the regions of an image; β → 0 gives `adversarial_mean`. With the mean, a split that gives
+    one region everything is rewarded for its other fake, which is nearly the real picture (docs/learning.md).
+    """
+    regions = tf.cast(tf.shape(scores)[0], scores.dtype)
+    return (tf.reduce_logsumexp(-beta * scores, axis=0) - tf.math.log(regions)) / beta
+
+
+def information_conservation(estimates: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
+    """L_z for each image: the *mean* over regions and components of (δ(I') − z)²: two [B, n, d] → [B].
+
+    The paper writes a squared norm, a sum over d; the released code takes the mean, which its λ_z = 5 belongs to.
+    """
+    return tf.reduce_mean(tf.square(estimates - latents), axis=[1, 2])

@@ -1,0 +1,79 @@
+"""Accuracy and IoU of unordered regions, by both protocols of the field.
+
+Everything starts from confusion counts [.., K, n]: pixels of true label k that lie in predicted region r. Pixels labelled
+255 have no label and are not counted. Regions are unordered, so scores take the best one-to-one assignment of regions to
+labels; a region without a label counts as wrong, a label without a region has IoU 0.
+"""
+from __future__ import annotations
+
+from typing import Dict
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+UNLABELLED = 255
+
+
+def confusion(labels: np.ndarray, regions: np.ndarray, classes: int, count: int) -> np.ndarray:
+    """Confusion counts for each picture.
+
+    Args:
+      labels: true labels uint8 [N, H, W], 0…classes−1, or 255 for pixels without a label.
+      regions: predicted regions [N, H, W], 0…count−1.
+
+    Returns:
+      int64 [N, classes, count].
+    """
+    cells = labels.astype(np.int64) * count + regions
+    return np.stack([
+        np.bincount(picture[known], minlength=classes * count).reshape(classes, count)
+        for picture, known in zip(cells, labels != UNLABELLED)])
+
+
+def iou_matrix(counts: np.ndarray) -> np.ndarray:
+    """IoU of every label with every region: [.., K, n] counts → [.., K, n]. Where both are empty it is 1."""
+    union = counts.sum(-1, keepdims=True) + counts.sum(-2, keepdims=True) - counts
+    return np.where(union > 0, counts / np.maximum(union, 1), 1.0)
+
+
+def best_accuracy(counts: np.ndarray) -> float:
+    """Share of pixels in the right region under the assignment that makes it largest; counts [K, n]."""
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    return float(counts[rows, columns].sum() / counts.sum())
+
+
+def best_iou(counts: np.ndarray) -> float:
+    """Mean IoU over the objects (labels 1…K−1) under the assignment that makes it largest; counts [K, n]."""
+    gains = iou_matrix(counts)
+    gains[0] = 0  # The background is left out of the mean, but still takes a region.
+    rows, columns = linear_sum_assignment(gains, maximize=True)
+    return float(gains[rows, columns].sum() / (len(counts) - 1))
+
+
+def scores(counts: np.ndarray) -> Dict[str, float]:
+    """The four scores of a set of pictures.
+
+    Args:
+      counts: confusion counts for each picture, [N, K, n]; pictures without any label are left out.
+
+    Returns:
+      `accuracy`, `iou`: one assignment for the whole set. IoU and its assignment are taken picture by picture and
+      averaged, with the assignment fixed to the one with the best mean. `accuracy_per_image`, `iou_per_image`: the best
+      assignment for each picture, then the mean (the released code's protocol, and the published numbers').
+
+    Raises:
+      ValueError: no picture has a label.
+    """
+    counts = counts[counts.sum((1, 2)) > 0]
+    if not len(counts):
+        raise ValueError("No picture has a label.")
+    mean_iou = iou_matrix(counts).mean(0)
+    mean_iou[0] = 0
+    rows, columns = linear_sum_assignment(mean_iou, maximize=True)
+    shares = counts / counts.sum((1, 2), keepdims=True)
+    return {
+        "accuracy": best_accuracy(shares.mean(0)),
+        "iou": float(mean_iou[rows, columns].sum() / (counts.shape[1] - 1)),
+        "accuracy_per_image": float(np.mean([best_accuracy(picture) for picture in counts])),
+        "iou_per_image": float(np.mean([best_iou(picture) for picture in counts])),
+    }

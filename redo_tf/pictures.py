@@ -1,0 +1,62 @@
+"""Grids of pictures: what a run draws of itself."""
+from __future__ import annotations
+
+import io
+from typing import List, Optional
+
+import numpy as np
+from PIL import Image
+
+from redo_tf.metrics import UNLABELLED
+
+# Labels 0, 1, 2, …: black for the background, then colours that also differ in lightness; repeated past the last.
+PALETTE = np.array([[0, 0, 0], [255, 255, 255], [230, 120, 30], [60, 150, 230], [120, 200, 80], [190, 90, 200]], np.uint8)
+GREY = np.array([128, 128, 128], np.uint8)
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """−1…1 → uint8."""
+    return np.clip((np.asarray(images, np.float32) + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
+
+
+def colour_labels(labels: np.ndarray) -> np.ndarray:
+    """Label maps uint8 [N, H, W] → colours uint8 [N, H, W, 3]; pixels without a label are grey."""
+    colours = PALETTE[labels % len(PALETTE)]
+    return np.where((labels == UNLABELLED)[..., None], GREY, colours)
+
+
+def blend_masks(masks: np.ndarray) -> np.ndarray:
+    """Soft masks [N, H, W, n] → colours uint8 [N, H, W, 3]: each region's colour in its share; n = 2 is a grey scale."""
+    colours = PALETTE[np.arange(masks.shape[-1]) % len(PALETTE)].astype(np.float32)
+    return (np.asarray(masks, np.float32) @ colours + 0.5).astype(np.uint8)
+
+
+def sample_grid(images: np.ndarray, masks: np.ndarray, redrawn: List[np.ndarray],
+                truth: Optional[np.ndarray] = None, smallest_side: int = 96) -> np.ndarray:
+    """One row a picture: input, true mask if any, inferred mask, then the picture with each region redrawn.
+
+    Args:
+      images: uint8 [N, S, S, 3].
+      masks: soft [N, S, S, n].
+      redrawn: for each region, [N, S, S, 3] in −1…1.
+      truth: labels uint8 [N, S, S].
+      smallest_side: small pictures are enlarged by a whole factor to at least this many pixels.
+
+    Returns:
+      uint8 [rows, columns, 3], two pixels of white between the cells.
+    """
+    columns = [images] + ([colour_labels(truth)] if truth is not None else [])
+    columns += [blend_masks(masks)] + [to_uint8(column) for column in redrawn]
+    cells = np.stack(columns, axis=1)
+    factor = -(-smallest_side // cells.shape[2])
+    cells = cells.repeat(factor, axis=2).repeat(factor, axis=3)
+    cells = np.pad(cells, [(0, 0), (0, 0), (1, 1), (1, 1), (0, 0)], constant_values=255)
+    rows, count, height, width, _ = cells.shape
+    return cells.transpose(0, 2, 1, 3, 4).reshape(rows * height, count * width, 3)
+
+
+def png(image: np.ndarray) -> bytes:
+    """uint8 [H, W, 3] as a PNG file's bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()

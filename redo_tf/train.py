@@ -1,0 +1,60 @@
+"""Trains ReDO on a data set: pictures in, a network that cuts out their objects out. No labels are used in training.
+
+  python -m redo_tf.train                              # generated shapes, no download
+  python -m redo_tf.train --dataset=lfw --data_dir=…   # the paper's LFW recipe, from the original archives
+  python -m redo_tf.train --dataset=lfw --config=configs/lfw_cpu.py --data_dir=…   # a laptop's
+
+The same command continues an interrupted run. Exit codes: 0 finished, 1 diverged, 2 a mistake in the command or the
+data, 128 + signal when stopped by one (everything is saved).
+"""
+from __future__ import annotations
+
+from absl import flags
+
+from redo_tf import cli, config as configuration
+from redo_tf.data import NAMES
+from redo_tf.errors import UserError
+from redo_tf.trainer import Trainer
+from redo_tf.workdir import Workdir
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("dataset", None, f"Which pictures: {', '.join(NAMES)}. Default: the recipe's.")
+flags.DEFINE_string("config", None, "Recipe: a Python file with get_config(), or the name of one that comes with the "
+                                    "package. Default: the one named like the data set.")
+flags.DEFINE_multi_string("set", [], "Overrides a configuration field: --set train.batch_size=16. May be repeated.")
+flags.DEFINE_bool("restart", False, "Begin anew where a run is already there; the old run is moved aside.")
+
+
+def resolve(dataset, recipe, assignments) -> configuration.Config:
+    """Recipe, then data set, then overrides; validated.
+
+    Raises:
+      UserError: any of them is not right.
+    """
+    if dataset is not None and dataset not in NAMES:
+        raise UserError(f"There is no data set {dataset}.{configuration.nearest(dataset, NAMES)} "
+                        f"Known: {', '.join(NAMES)}.")
+    config = configuration.load_recipe(recipe or dataset or "shapes")
+    if dataset:
+        config.data.dataset = dataset
+    for assignment in assignments:
+        configuration.override(config, *configuration.parse_assignment(assignment))
+    return configuration.validate(config)
+
+
+def main() -> None:
+    config = resolve(FLAGS.dataset, FLAGS.config, FLAGS.set)
+    workdir = Workdir(cli.WORKDIR.value or f"runs/{config.data.dataset}")
+    workdir.claim(config, FLAGS.restart)
+    summary = Trainer(config, workdir, cli.DATA_DIR.value).run()
+    best = summary["best"]
+    print(f"Finished {summary['steps']} steps in {summary['seconds']:.0f} s, {summary['restarts']} restart(s).")
+    if "val/iou" in best:
+        print(f"Best validation IoU {best['val/iou']:.3f}, accuracy {best['val/accuracy']:.3f} (one assignment for the "
+              f"whole set) at step {best['step']}; per image {best['val/iou_per_image']:.3f}, "
+              f"{best['val/accuracy_per_image']:.3f}.")
+    print(f"Pictures: {workdir.file('samples', 'step_%07d.png' % summary['steps'])}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

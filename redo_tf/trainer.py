@@ -1,0 +1,332 @@
+"""The training loop: data, networks, start or resume, iterations, evaluation, collapse and restart, writers."""
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from redo_tf import data
+from redo_tf.build import build_mask_network, build_model
+from redo_tf.checkpoints import Checkpoints
+from redo_tf.config import Config
+from redo_tf.data.pipeline import evaluation_batches, training_batches
+from redo_tf.errors import Diverged, Interrupted, UserError
+from redo_tf.evaluation import compile_segmenter, evaluate
+from redo_tf.files import write_whole
+from redo_tf.models import compose
+from redo_tf.pictures import png, sample_grid
+from redo_tf.progress import bar
+from redo_tf.step import TrainingStep, build_optimizers, to_model_range
+from redo_tf.workdir import Workdir
+
+EVALUATION_BATCH = 64
+SAMPLE_ROWS = 8
+
+
+def default_strategy() -> tf.distribute.Strategy:
+    """Every GPU, or else the CPU."""
+    gpus = tf.config.list_logical_devices("GPU")
+    return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
+
+
+class StopSignals:
+    """Remembers SIGINT and SIGTERM instead of dying of them, while in its `with` block."""
+
+    def __enter__(self):
+        self.received: Optional[int] = None
+        self._previous = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number, _):
+        self.received = number
+
+
+class Trainer:
+    """Trains one configuration in one folder.
+
+    Args:
+      config: validated.
+      workdir: where the run is written; continued when it is already there.
+      data_dir: where the data set lies or is prepared.
+      strategy: by default every GPU, or else the CPU.
+
+    Raises:
+      UserError: the batch cannot be shared among the replicas, or the data set is missing or too small.
+    """
+
+    def __init__(self, config: Config, workdir: Workdir, data_dir: Optional[str] = None,
+                 strategy: Optional[tf.distribute.Strategy] = None):
+        self.config, self.workdir = config, workdir
+        self.strategy = strategy or default_strategy()
+        replicas = self.strategy.num_replicas_in_sync
+        if config.train.batch_size % replicas:
+            raise UserError(f"train.batch_size={config.train.batch_size} cannot be shared equally by {replicas} replicas.")
+
+        # ------------------------------------------------------------------------------------------------ data
+        size = config.data.image_size
+        load = lambda split: data.load(config.data.dataset, split, data_dir=data_dir, image_size=size,
+                                       resize=config.data.resize)
+        self.train, self.val = load("train"), load("val")
+        if len(self.train.images) < config.train.batch_size:
+            raise UserError(f"{config.data.dataset} has {len(self.train.images)} training pictures, fewer than "
+                            f"train.batch_size={config.train.batch_size}.")
+
+        # -------------------------------------------------------------------------------------------- networks
+        tf.keras.mixed_precision.set_global_policy(config.train.precision)
+        with self.strategy.scope():
+            self.model = self._fresh_model(restarts=0)
+            self.average = self._new_average() if config.train.mask_average else None
+            self.optimizers = build_optimizers(self.model, config.optimizer)
+            # Part of every checkpoint, so that a resumed run goes on exactly where it was.
+            self.progress = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in ("step", "restarts")}
+            self.progress.update({"best_iou": tf.Variable(-1.0, dtype=tf.float64, trainable=False),
+                                  "seconds": tf.Variable(0.0, dtype=tf.float64, trainable=False)})
+        self.step_function = TrainingStep(self.model, self.average, self.optimizers, config, self.strategy)
+        self.segment = compile_segmenter(self.evaluated, size)
+        self.checkpoints = Checkpoints(
+            workdir.file("checkpoints"), config.train.checkpoints_kept, model=self.model, average=self.average,
+            optimizers=self.optimizers, progress=self.progress)
+        self.best = Checkpoints(
+            workdir.file("best"), 1, mask_network=self.evaluated, region_generators=self.model.region_generators)
+        self.events = tf.summary.create_file_writer(workdir.file("tensorboard"))
+
+    @property
+    def evaluated(self) -> tf.keras.Model:
+        """The mask network that is scored and kept: the running average where there is one."""
+        return self.average or self.model.mask_network
+
+    # ------------------------------------------------------------------------------------------- the whole run
+
+    def run(self) -> Dict[str, Any]:
+        """Trains to the end and returns the summary.
+
+        Raises:
+          Interrupted: by a signal, after saving.
+          Diverged: a loss is NaN or infinite; the last good checkpoint stays.
+        """
+        self._resume()
+        with StopSignals() as self.signals:
+            while self._train() == "collapsed":
+                self._begin_anew()
+        summary = self._summary()
+        self.workdir.write_summary(summary)
+        self.events.close()
+        return summary
+
+    def _resume(self) -> None:
+        prefix = self.checkpoints.restore_newest()
+        step, restarts = self._progress("step"), self._progress("restarts")
+        self.workdir.forget_metrics_after(restarts, step if prefix else -1)
+        if prefix:
+            logging.info("Continuing from step %d.", step)
+        else:
+            parameters = sum(int(tf.size(w)) for network in [
+                self.model.mask_network, self.model.discriminator, self.model.encoder, *self.model.region_generators]
+                for w in network.trainable_variables)
+            logging.info("Training on %d pictures of %s at %d×%d, %s parameters, %d replica(s), %s.",
+                         len(self.train.images), self.config.data.dataset, self.config.data.image_size,
+                         self.config.data.image_size, f"{parameters:,}", self.strategy.num_replicas_in_sync,
+                         self.config.train.precision)
+
+    def _begin_anew(self) -> None:
+        """Fresh weights under a new seed, in the same variables, so that nothing is traced again."""
+        restarts = self._progress("restarts") + 1
+        seconds = self._progress("seconds")
+        fresh = self._fresh_model(restarts)
+        for old, new in zip(self._model_variables(self.model), self._model_variables(fresh)):
+            old.assign(new)
+        for optimizer in self.optimizers.values():
+            for variable in optimizer.variables():
+                variable.assign(tf.zeros_like(variable))
+        if self.average:
+            self.average.set_weights(self.model.mask_network.get_weights())
+        for name, value in (("step", 0), ("restarts", restarts), ("best_iou", -1.0), ("seconds", seconds)):
+            self.progress[name].assign(value)
+        self._save()
+
+    # ------------------------------------------------------------------------------------ one run of iterations
+
+    def _train(self) -> str:
+        """Iterates from the current step; `finished`, or `collapsed` when it should begin anew."""
+        config = self.config.train
+        step, restarts = self._progress("step"), self._progress("restarts")
+        seed = self.seed(restarts)
+        batches = iter(self.strategy.experimental_distribute_dataset(training_batches(
+            self.train.images, batch_size=config.batch_size, seed=seed, start_step=step)))
+        pending: List[Dict[str, tf.Tensor]] = []  # Of the iterations since the last fetch.
+        window: List[Dict[str, np.ndarray]] = []  # Means of those fetches since the last evaluation.
+        clock, evaluation_clock = time.perf_counter(), [0, 0.0]  # images and seconds since the last evaluation
+        with bar(config.steps, self.config.data.dataset, initial=step) as progress:
+            while step < config.steps:
+                pending.append(self.step_function(next(batches), seed, step))
+                step += 1
+                progress.update()
+                last = step == config.steps or self.signals.received is not None
+                due = {name: step % every == 0 or last for name, every in (
+                    ("log", config.log_every), ("evaluate", config.eval_every), ("sample", config.sample_every),
+                    ("save", config.checkpoint_every))}
+                if self.signals.received is not None:
+                    due["evaluate"] = step % config.eval_every == 0
+                    due["sample"] = step % config.sample_every == 0
+                if not any(due.values()):
+                    continue
+                means = self._fetch(pending, step)
+                window.append(means)
+                evaluation_clock[0] += len(pending) * config.batch_size
+                pending = []
+                now = time.perf_counter()
+                evaluation_clock[1] += now - clock
+                self.progress["seconds"].assign_add(now - clock)
+                self.progress["step"].assign(step)
+                self._write_scalars(means, step, restarts)
+                progress.set_postfix(D=f"{means['discriminator/total']:.2f}", G=f"{means['generator/adversarial']:.2f}",
+                                     Lz=f"{means['generator/information']:.2f}",
+                                     sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
+                if due["evaluate"]:
+                    row = self._evaluate(window, evaluation_clock, step, restarts)
+                    window, evaluation_clock = [], [0, 0.0]
+                    progress.write(self._line(row), file=progress.fp)
+                    if row["collapsed"] and self._may_restart(step, restarts):
+                        logging.warning(
+                            "Collapsed at step %d: the smallest region covers %.3f of the training and %.3f of the "
+                            "validation pictures, less than %g. Beginning anew with seed %d.", step,
+                            min(row["train/region_sizes"]), min(row["val/region_sizes"]),
+                            self.config.collapse.smallest_region, self.seed(restarts + 1))
+                        return "collapsed"
+                if due["sample"]:
+                    self._write_samples(step)
+                if due["save"]:
+                    self._save()
+                if self.signals.received is not None and step < config.steps:
+                    raise Interrupted(f"Stopped and saved at step {step}: the same command continues.",
+                                      self.signals.received)
+                clock = time.perf_counter()
+        return "finished"
+
+    def _fetch(self, pending: Sequence[Dict[str, tf.Tensor]], step: int) -> Dict[str, np.ndarray]:
+        """Means over the pending iterations; every one of them must be finite."""
+        stacked = {name: np.stack([np.asarray(metrics[name]) for metrics in pending]) for name in pending[0]}
+        for name, values in stacked.items():
+            bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
+            if len(bad):
+                raise Diverged(f"{name} became {values[bad[0]]} at step {step - len(values) + 1 + bad[0]}; the last good "
+                               f"checkpoint is kept in {self.checkpoints.folder}. Try lower learning rates or float32.")
+        return {name: values.mean(0) for name, values in stacked.items()}
+
+    # -------------------------------------------------------------------------------------- evaluation, collapse
+
+    def _evaluate(self, window, evaluation_clock, step: int, restarts: int) -> Dict[str, Any]:
+        """Scores the validation split, keeps the best mask network, writes one row of metrics."""
+        results = evaluate(
+            self.segment, evaluation_batches(self.val.images, batch_size=EVALUATION_BATCH), self.val.masks,
+            data.regions(self.config.data.dataset), self.config.model.regions)
+        means = {name: np.mean([entry[name] for entry in window], axis=0) for name in window[0]}
+        train_sizes = means.pop("region_sizes").tolist()
+        images, seconds = evaluation_clock
+        row = {"step": step, "restarts": restarts, "seed": self.seed(restarts),
+               "seconds": round(self._progress("seconds"), 3), "images_per_second": round(images / seconds, 3),
+               **{name: float(value) for name, value in means.items()}, "train/region_sizes": train_sizes,
+               **{f"val/{name}": value for name, value in results.items()}}
+        row["collapsed"] = max(min(train_sizes), min(results["region_sizes"])) < self.config.collapse.smallest_region
+        self.workdir.append_metrics(row)
+        self._write_scalars({name: value for name, value in row.items() if name.startswith("val/")}, step, restarts)
+        # Without masks there is nothing to select by: the newest is kept.
+        if results.get("iou", np.inf) > self._progress("best_iou"):
+            self.progress["best_iou"].assign(results.get("iou", -1.0))
+            self.best.save(step)
+        return row
+
+    def _may_restart(self, step: int, restarts: int) -> bool:
+        limits = self.config.collapse
+        if step > limits.last_step or restarts >= limits.restarts:
+            logging.warning("Collapsed at step %d, and not begun anew: %s.", step,
+                            f"later than step {limits.last_step}" if step > limits.last_step else
+                            f"that was done {restarts} times already")
+            return False
+        return True
+
+    # ---------------------------------------------------------------------------------------------------- writers
+
+    def _write_scalars(self, values: Dict[str, Any], step: int, restarts: int) -> None:
+        with self.events.as_default(step=step):
+            tf.summary.scalar("restarts", restarts)
+            for name, value in values.items():
+                if np.ndim(value):
+                    for k, item in enumerate(value):
+                        tf.summary.scalar(f"{name}/{k}", item)
+                else:
+                    tf.summary.scalar(name, value)
+
+    def _write_samples(self, step: int) -> None:
+        images = np.asarray(self.val.images[:SAMPLE_ROWS])
+        truth = None if self.val.masks is None else np.asarray(self.val.masks[:SAMPLE_ROWS])
+        latents = tf.random.stateless_normal(
+            [1, self.model.regions, self.model.latent_size], [self.config.seed, 0])
+        masks, redrawn = self._redraw(tf.constant(images), tf.repeat(latents, len(images), axis=0))
+        grid = sample_grid(images, masks.numpy(), list(redrawn.numpy()), truth)
+        write_whole(self.workdir.file("samples", f"step_{step:07d}.png"), png(grid))
+        with self.events.as_default(step=step):
+            tf.summary.image("samples", grid[None])
+
+    @tf.function(reduce_retracing=True)
+    def _redraw(self, images, latents):
+        images = to_model_range(images)
+        masks = self.evaluated(images)
+        return masks, compose(images, masks, self.model.paint(masks, latents))
+
+    def _save(self) -> None:
+        """The number grows over restarts, so that the newest checkpoint is always the last."""
+        self.checkpoints.save(self._progress("restarts") * 10**8 + self._progress("step"))
+
+    @staticmethod
+    def _line(row: Dict[str, Any]) -> str:
+        sizes = "/".join(f"{size:.2f}" for size in row["val/region_sizes"])
+        line = f"step {row['step']:6d}  {row['images_per_second']:7.1f} images/s  regions {sizes}"
+        if "val/iou" in row:
+            line += (f"  accuracy {row['val/accuracy']:.3f}  IoU {row['val/iou']:.3f}"
+                     f"  (per image {row['val/accuracy_per_image']:.3f}, {row['val/iou_per_image']:.3f})")
+        return line
+
+    def _summary(self) -> Dict[str, Any]:
+        rows = self.workdir.metrics()
+        restarts = self._progress("restarts")
+        of_this_start = [row for row in rows if row["restarts"] == restarts]
+        last = of_this_start[-1]
+        best = max(of_this_start, key=lambda row: row.get("val/iou", row["step"]))
+        scores = lambda row: {name: value for name, value in row.items() if name == "step" or name.startswith("val/")}
+        return {"dataset": self.config.data.dataset, "steps": self._progress("step"), "seed": self.seed(restarts),
+                "restarts": restarts, "seconds": round(self._progress("seconds"), 1),
+                "images_per_second": last["images_per_second"], "last": scores(last), "best": scores(best)}
+
+    # ---------------------------------------------------------------------------------------------------- helpers
+
+    def seed(self, restarts: int) -> int:
+        """The seed of the run after so many restarts: the configured one, then far away ones."""
+        return (self.config.seed + 1_000_003 * restarts) % 2**31
+
+    def _progress(self, name: str):
+        return self.progress[name].numpy().item()
+
+    def _fresh_model(self, restarts: int):
+        tf.keras.utils.set_random_seed(self.seed(restarts))
+        return build_model(self.config.model, self.config.data.image_size)
+
+    def _new_average(self) -> tf.keras.Model:
+        average = build_mask_network(self.config.model)
+        size = self.config.data.image_size
+        average(tf.zeros([1, size, size, 3]))
+        average.set_weights(self.model.mask_network.get_weights())
+        return average
+
+    @staticmethod
+    def _model_variables(model) -> List[tf.Variable]:
+        return [variable for network in (model.mask_network, model.discriminator, model.encoder,
+                                         *model.region_generators) for variable in network.variables]

@@ -1,0 +1,98 @@
+"""The folder of a run: which configuration it belongs to, its metrics, its summary."""
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, List
+
+from absl import logging
+
+from redo_tf import config as configuration
+from redo_tf.config import Config
+from redo_tf.errors import UserError
+from redo_tf.files import write_text
+
+# Fields that change how long a run goes on or what it writes, but no weight; they may differ when it is continued.
+FREE_FIELDS = ("train.steps", "train.log_every", "train.eval_every", "train.sample_every", "train.checkpoint_every",
+               "train.checkpoints_kept")
+
+
+class Workdir:
+    """Paths and small files of one run. Everything but TensorBoard's events is written whole."""
+
+    def __init__(self, path: str):
+        self.path = os.path.abspath(path)
+
+    def file(self, *names: str) -> str:
+        return os.path.join(self.path, *names)
+
+    def load_config(self) -> Config:
+        """The configuration of the run.
+
+        Raises:
+          UserError: there is no run here, or its config.json is damaged.
+        """
+        try:
+            with open(self.file("config.json"), encoding="utf-8") as file:
+                return configuration.from_json(file.read())
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(f"{self.path} holds no run (no config.json): train one there, or check --workdir.") from error
+        except UserError as error:
+            raise UserError(f"{self.file('config.json')} is damaged: {error}") from error
+
+    def claim(self, config: Config, restart: bool) -> None:
+        """Makes the folder this configuration's: creates it, continues it, or moves an older run aside.
+
+        Raises:
+          UserError: a run of another configuration is here and `restart` is not set; or the folder cannot be written.
+        """
+        if restart and os.path.exists(self.path):
+            aside = next(name for i in range(1, 10_000) if not os.path.exists(name := f"{self.path}.old{i}"))
+            os.rename(self.path, aside)
+            logging.info("The earlier run was moved to %s.", aside)
+        try:
+            os.makedirs(self.path, exist_ok=True)
+            if os.path.exists(self.file("config.json")):
+                self._check_same(config)
+            write_text(self.file("config.json"), configuration.to_json(config))
+        except OSError as error:
+            raise UserError(f"The run cannot be written to {self.path} ({error.strerror}): "
+                            "choose another --workdir.") from error
+
+    def _check_same(self, config: Config) -> None:
+        old, new = configuration.flatten(self.load_config()), configuration.flatten(config)
+        changed = [f"{name} is {old[name]} there and {value} here" for name, value in new.items()
+                   if old[name] != value and name not in FREE_FIELDS]
+        if changed:
+            more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
+            raise UserError(f"{self.path} holds a run of another configuration: {'; '.join(changed[:3])}{more}. "
+                            "Choose another --workdir, or --restart to move that run aside and begin anew.")
+
+    def metrics(self) -> List[Dict[str, Any]]:
+        """One dictionary an evaluation, oldest first; a last line cut off by a crash is left out."""
+        if not os.path.exists(self.file("metrics.jsonl")):
+            return []
+        rows = []
+        with open(self.file("metrics.jsonl"), encoding="utf-8") as file:
+            for line in file:
+                try:
+                    rows.append(json.loads(line))
+                except ValueError:
+                    break
+        return rows
+
+    def append_metrics(self, row: Dict[str, Any]) -> None:
+        self._write_metrics(self.metrics() + [row])
+
+    def forget_metrics_after(self, restarts: int, step: int) -> None:
+        """Drops what was written after the checkpoint that a run continues from."""
+        rows = self.metrics()
+        kept = [row for row in rows if (row["restarts"], row["step"]) <= (restarts, step)]
+        if len(kept) < len(rows):
+            self._write_metrics(kept)
+
+    def write_summary(self, summary: Dict[str, Any]) -> None:
+        write_text(self.file("summary.json"), json.dumps(summary, indent=2) + "\n")
+
+    def _write_metrics(self, rows: List[Dict[str, Any]]) -> None:
+        write_text(self.file("metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
