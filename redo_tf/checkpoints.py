@@ -28,11 +28,12 @@ class Checkpoints:
     Args:
       folder: where they lie.
       kept: how many.
-      trackables: name → anything `tf.train.Checkpoint` takes.
+      trackables: name → anything `tf.train.Checkpoint` takes, or None for what this run does not have.
     """
 
     def __init__(self, folder: str, kept: int, **trackables):
-        self.checkpoint = tf.train.Checkpoint(**trackables)
+        self.checkpoint = tf.train.Checkpoint(
+            **{name: trackable for name, trackable in trackables.items() if trackable is not None})
         self.folder = folder
         self.manager = tf.train.CheckpointManager(self.checkpoint, folder, max_to_keep=kept)
 
@@ -45,8 +46,8 @@ class Checkpoints:
         try:
             self.manager.save(checkpoint_number=number)
         except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.UnknownError,
-                tf.errors.FailedPreconditionError, tf.errors.NotFoundError) as error:
-            reason = error.message.split("\n")[0]
+                tf.errors.FailedPreconditionError, tf.errors.NotFoundError, tf.errors.OutOfRangeError) as error:
+            reason = error.message.split("\n")[0].split("; ")[-1].split(" [Op:")[0]  # Without the operation and the path.
             raise UserError(f"Checkpoint {number} cannot be saved in {self.folder} ({reason}): "
                             "make room there and run the same command to continue from the one before.") from error
 

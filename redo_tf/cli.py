@@ -19,6 +19,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. Training's de
 COMMANDS = {
     "train": "redo_tf.train",
     "evaluate": "redo_tf.evaluate",
+    "curves": "redo_tf.curves",
 }
 
 
@@ -28,11 +29,16 @@ def _parse_flags(arguments: List[str]) -> List[str]:
         rest = flags.FLAGS(arguments)
     except flags.Error as error:
         raise UserError(f"{error} (--help lists the flags.)") from error
-    if flags.FLAGS["help"].value or flags.FLAGS["helpshort"].value or flags.FLAGS["helpfull"].value:
-        return app.parse_flags_with_usage(arguments)
     if len(rest) > 1:
         raise UserError(f"Not understood: {' '.join(rest[1:])} (flags have the form --name=value; --help lists them.)")
     return rest
+
+
+def _help(main: Callable[[], None]) -> str:
+    """The docstring of a command's module, its flags, and those that every command has."""
+    module = sys.modules[main.__module__]
+    name = sys.argv[0] if module.__name__ == "__main__" else module.__name__  # absl's name for who defined a flag.
+    return "\n".join([module.__doc__, flags.FLAGS.module_help(name), flags.FLAGS.module_help(__name__)])
 
 
 def _exit_code(body: Callable[[], None]) -> int:
@@ -59,6 +65,9 @@ def _exit_code(body: Callable[[], None]) -> int:
 
 def run(main: Callable[[], None]) -> None:
     """Runs a command's `main()` after parsing its flags and leaves the process with the right exit code."""
+    if any(argument.startswith(("-h", "--help")) for argument in sys.argv[1:]):
+        print(_help(main))  # absl's own --help ends with exit code 1 and leaves out imported modules' flags.
+        sys.exit(0)
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(_PlainFormatter())
     logging.get_absl_handler().addFilter(lambda record: "tensorflow_datasets" not in record.pathname)

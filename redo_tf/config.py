@@ -7,6 +7,7 @@ import difflib
 import importlib.util
 import json
 import os
+import sys
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union, get_args, get_origin, get_type_hints
 
 from redo_tf.errors import UserError
@@ -139,7 +140,7 @@ BOUNDS = {
     "optimizer.mask_learning_rate": (0, None),
     "optimizer.mask_delay": (0, None),
     "optimizer.mask_weight_decay": (0, None),
-    "train.steps": (1, None),
+    "train.steps": (1, 10**8 - 1),  # Checkpoints are numbered restarts·10⁸ + step.
     "train.batch_size": (1, None),
     "train.mask_average": (0, 1),
     "train.log_every": (1, None),
@@ -179,11 +180,12 @@ def _typed(value: Any, wanted: Any, name: str) -> Any:
     if origin is tuple and isinstance(value, (list, tuple)) and value:
         return tuple(_typed(item, arguments[0], name) for item in value)
     if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        if abs(value) <= sys.float_info.max:  # Neither NaN nor infinite.
+            return float(value)
     if origin is None and isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
         return value
     described = "a list of whole numbers" if origin is tuple else {
-        int: "a whole number", float: "a number", bool: "True or False", str: "a word"}[wanted]
+        int: "a whole number", float: "a finite number", bool: "True or False", str: "a word"}.get(wanted, wanted.__name__)
     raise UserError(f"{name} takes {described}, not {value!r}.")
 
 
@@ -213,8 +215,18 @@ def parse_assignment(assignment: str) -> Tuple[str, Any]:
         raise UserError(f"--set {assignment} is not of the form name=value.")
     try:
         return name.strip(), ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError):
         return name.strip(), text
+
+
+def _strangers(config: Any, prefix: str = "") -> Iterable[str]:
+    """Dotted names of attributes that are no fields."""
+    known = {field.name for field in dataclasses.fields(config)}
+    for name, value in vars(config).items():
+        if name not in known:
+            yield prefix + name
+        elif dataclasses.is_dataclass(value):
+            yield from _strangers(value, f"{prefix}{name}.")
 
 
 def validate(config: Config) -> Config:
@@ -223,12 +235,14 @@ def validate(config: Config) -> Config:
     Raises:
       UserError: the first field that does not.
     """
+    for name in _strangers(config):  # Recipes are Python: a misspelt field is a new attribute, types are unchecked.
+        override(config, name, None)
     for name, value in flatten(config).items():
-        override(config, name, value)  # Recipes are Python, so types are checked here too.
+        override(config, name, value)
         if name in CHOICES and value not in CHOICES[name]:
             raise UserError(f"{name} is one of {', '.join(map(str, CHOICES[name]))}, not {value!r}.")
         lowest, highest = BOUNDS.get(name, (None, None))
-        if (lowest is not None and value < lowest) or (highest is not None and value > highest) or value != value:
+        if (lowest is not None and value < lowest) or (highest is not None and value > highest):
             limits = f"at least {lowest}" if highest is None else f"from {lowest} to {highest}"
             raise UserError(f"{name} is {limits}, not {value!r}.")
     for name in ("model.discriminator.widths", "model.encoder.widths"):
@@ -257,12 +271,12 @@ def load_recipe(path: str) -> Config:
       UserError: neither exists (names the nearest), or the file cannot be run or has no get_config.
     """
     file = path
-    if not os.path.isfile(file):
+    if not (path.endswith(".py") and os.path.isfile(path)):
         import configs
-        name = os.path.basename(path)
+        folder, name = os.path.split(path)
         name = name[:-3] if name.endswith(".py") else name
         file = os.path.join(os.path.dirname(configs.__file__), name + ".py")
-        if name not in recipe_names():
+        if name not in recipe_names() or folder not in ("", "configs"):
             raise UserError(f"There is no recipe {path}.{nearest(name, recipe_names())} "
                             f"Recipes that come with the package: {', '.join(recipe_names())}.")
     spec = importlib.util.spec_from_file_location("recipe", file)

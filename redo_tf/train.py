@@ -31,15 +31,20 @@ def resolve(dataset, recipe, assignments) -> configuration.Config:
     Raises:
       UserError: any of them is not right.
     """
-    if dataset is not None and dataset not in NAMES:
-        raise UserError(f"There is no data set {dataset}.{configuration.nearest(dataset, NAMES)} "
-                        f"Known: {', '.join(NAMES)}.")
+    _check_dataset(dataset or "shapes")
     config = configuration.load_recipe(recipe or dataset or "shapes")
     if dataset:
         config.data.dataset = dataset
     for assignment in assignments:
         configuration.override(config, *configuration.parse_assignment(assignment))
-    return configuration.validate(config)
+    configuration.validate(config)
+    _check_dataset(config.data.dataset)
+    return config
+
+
+def _check_dataset(name: str) -> None:
+    if name not in NAMES:
+        raise UserError(f"There is no data set {name}.{configuration.nearest(name, NAMES)} Known: {', '.join(NAMES)}.")
 
 
 def main() -> None:

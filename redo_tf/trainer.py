@@ -21,6 +21,7 @@ from redo_tf.models import compose
 from redo_tf.pictures import png, sample_grid
 from redo_tf.progress import bar
 from redo_tf.step import TrainingStep, build_optimizers, to_model_range
+from redo_tf.window import Window
 from redo_tf.workdir import Workdir
 
 EVALUATION_BATCH = 64
@@ -89,11 +90,12 @@ class Trainer:
             self.progress = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in ("step", "restarts")}
             self.progress.update({"best_iou": tf.Variable(-1.0, dtype=tf.float64, trainable=False),
                                   "seconds": tf.Variable(0.0, dtype=tf.float64, trainable=False)})
+        self.window = Window()
         self.step_function = TrainingStep(self.model, self.average, self.optimizers, config, self.strategy)
         self.segment = compile_segmenter(self.evaluated, size)
         self.checkpoints = Checkpoints(
             workdir.file("checkpoints"), config.train.checkpoints_kept, model=self.model, average=self.average,
-            optimizers=self.optimizers, progress=self.progress)
+            optimizers=self.optimizers, progress=self.progress, window=self.window)
         self.best = Checkpoints(
             workdir.file("best"), 1, mask_network=self.evaluated, region_generators=self.model.region_generators)
         self.events = tf.summary.create_file_writer(workdir.file("tensorboard"))
@@ -113,12 +115,14 @@ class Trainer:
           Diverged: a loss is NaN or infinite; the last good checkpoint stays.
         """
         self._resume()
-        with StopSignals() as self.signals:
-            while self._train() == "collapsed":
-                self._begin_anew()
+        try:
+            with StopSignals() as self.signals:
+                while self._train() == "collapsed":
+                    self._begin_anew()
+        finally:
+            self.events.close()
         summary = self._summary()
         self.workdir.write_summary(summary)
-        self.events.close()
         return summary
 
     def _resume(self) -> None:
@@ -162,37 +166,35 @@ class Trainer:
         batches = iter(self.strategy.experimental_distribute_dataset(training_batches(
             self.train.images, batch_size=config.batch_size, seed=seed, start_step=step)))
         pending: List[Dict[str, tf.Tensor]] = []  # Of the iterations since the last fetch.
-        window: List[Dict[str, np.ndarray]] = []  # Means of those fetches since the last evaluation.
-        clock, evaluation_clock = time.perf_counter(), [0, 0.0]  # images and seconds since the last evaluation
+        clock = time.perf_counter()
         with bar(config.steps, self.config.data.dataset, initial=step) as progress:
             while step < config.steps:
                 pending.append(self.step_function(next(batches), seed, step))
                 step += 1
                 progress.update()
-                last = step == config.steps or self.signals.received is not None
+                stop = self.signals.received  # Read once: a signal during what follows counts after the next iteration.
+                last = step == config.steps or stop is not None
                 due = {name: step % every == 0 or last for name, every in (
                     ("log", config.log_every), ("evaluate", config.eval_every), ("sample", config.sample_every),
                     ("save", config.checkpoint_every))}
-                if self.signals.received is not None:
+                if stop is not None:
                     due["evaluate"] = step % config.eval_every == 0
                     due["sample"] = step % config.sample_every == 0
                 if not any(due.values()):
                     continue
-                means = self._fetch(pending, step)
-                window.append(means)
-                evaluation_clock[0] += len(pending) * config.batch_size
+                fetched = self._fetch(pending, step)
+                means = {name: values.mean(0) for name, values in fetched.items()}
                 pending = []
-                now = time.perf_counter()
-                evaluation_clock[1] += now - clock
-                self.progress["seconds"].assign_add(now - clock)
+                seconds = time.perf_counter() - clock
+                self.window.add(fetched, seconds)
+                self.progress["seconds"].assign_add(seconds)
                 self.progress["step"].assign(step)
                 self._write_scalars(means, step, restarts)
                 progress.set_postfix(D=f"{means['discriminator/total']:.2f}", G=f"{means['generator/adversarial']:.2f}",
                                      Lz=f"{means['generator/information']:.2f}",
                                      sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
                 if due["evaluate"]:
-                    row = self._evaluate(window, evaluation_clock, step, restarts)
-                    window, evaluation_clock = [], [0, 0.0]
+                    row = self._evaluate(step, restarts)
                     progress.write(self._line(row), file=progress.fp)
                     if row["collapsed"] and self._may_restart(step, restarts):
                         logging.warning(
@@ -205,34 +207,34 @@ class Trainer:
                     self._write_samples(step)
                 if due["save"]:
                     self._save()
-                if self.signals.received is not None and step < config.steps:
-                    raise Interrupted(f"Stopped and saved at step {step}: the same command continues.",
-                                      self.signals.received)
+                if stop is not None and step < config.steps:
+                    raise Interrupted(f"Stopped and saved at step {step}: the same command continues.", stop)
                 clock = time.perf_counter()
         return "finished"
 
     def _fetch(self, pending: Sequence[Dict[str, tf.Tensor]], step: int) -> Dict[str, np.ndarray]:
-        """Means over the pending iterations; every one of them must be finite."""
+        """The metrics of T pending iterations, each [T, …]; every one of them must be finite."""
         stacked = {name: np.stack([np.asarray(metrics[name]) for metrics in pending]) for name in pending[0]}
         for name, values in stacked.items():
             bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
             if len(bad):
                 raise Diverged(f"{name} became {values[bad[0]]} at step {step - len(values) + 1 + bad[0]}; the last good "
                                f"checkpoint is kept in {self.checkpoints.folder}. Try lower learning rates or float32.")
-        return {name: values.mean(0) for name, values in stacked.items()}
+        return stacked
 
     # -------------------------------------------------------------------------------------- evaluation, collapse
 
-    def _evaluate(self, window, evaluation_clock, step: int, restarts: int) -> Dict[str, Any]:
+    def _evaluate(self, step: int, restarts: int) -> Dict[str, Any]:
         """Scores the validation split, keeps the best mask network, writes one row of metrics."""
         results = evaluate(
             self.segment, evaluation_batches(self.val.images, batch_size=EVALUATION_BATCH), self.val.masks,
             data.regions(self.config.data.dataset), self.config.model.regions)
-        means = {name: np.mean([entry[name] for entry in window], axis=0) for name in window[0]}
+        means = self.window.means()
         train_sizes = means.pop("region_sizes").tolist()
-        images, seconds = evaluation_clock
+        images_per_second = self.window.iterations * self.config.train.batch_size / self.window.seconds
+        self.window.clear()
         row = {"step": step, "restarts": restarts, "seed": self.seed(restarts),
-               "seconds": round(self._progress("seconds"), 3), "images_per_second": round(images / seconds, 3),
+               "seconds": round(self._progress("seconds"), 3), "images_per_second": round(images_per_second, 3),
                **{name: float(value) for name, value in means.items()}, "train/region_sizes": train_sizes,
                **{f"val/{name}": value for name, value in results.items()}}
         row["collapsed"] = max(min(train_sizes), min(results["region_sizes"])) < self.config.collapse.smallest_region
@@ -241,7 +243,7 @@ class Trainer:
         # Without masks there is nothing to select by: the newest is kept.
         if results.get("iou", np.inf) > self._progress("best_iou"):
             self.progress["best_iou"].assign(results.get("iou", -1.0))
-            self.best.save(step)
+            self.best.save(self._number())
         return row
 
     def _may_restart(self, step: int, restarts: int) -> bool:
@@ -283,8 +285,11 @@ class Trainer:
         return masks, compose(images, masks, self.model.paint(masks, latents))
 
     def _save(self) -> None:
-        """The number grows over restarts, so that the newest checkpoint is always the last."""
-        self.checkpoints.save(self._progress("restarts") * 10**8 + self._progress("step"))
+        self.checkpoints.save(self._number())
+
+    def _number(self) -> int:
+        """Of a checkpoint at this step. It grows over restarts, so that the newest is always the last."""
+        return self._progress("restarts") * 10**8 + self._progress("step")
 
     @staticmethod
     def _line(row: Dict[str, Any]) -> str:
@@ -299,6 +304,9 @@ class Trainer:
         rows = self.workdir.metrics()
         restarts = self._progress("restarts")
         of_this_start = [row for row in rows if row["restarts"] == restarts]
+        if not of_this_start:
+            raise UserError(f"The run stands at step {self._progress('step')}, past train.steps={self.config.train.steps}, "
+                            "and was never evaluated: raise train.steps to go on.")
         last = of_this_start[-1]
         best = max(of_this_start, key=lambda row: row.get("val/iou", row["step"]))
         scores = lambda row: {name: value for name, value in row.items() if name == "step" or name.startswith("val/")}

@@ -37,7 +37,7 @@ class Workdir:
                 return configuration.from_json(file.read())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(f"{self.path} holds no run (no config.json): train one there, or check --workdir.") from error
-        except UserError as error:
+        except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.file('config.json')} is damaged: {error}") from error
 
     def claim(self, config: Config, restart: bool) -> None:
@@ -52,12 +52,17 @@ class Workdir:
             logging.info("The earlier run was moved to %s.", aside)
         try:
             os.makedirs(self.path, exist_ok=True)
-            if os.path.exists(self.file("config.json")):
+            if os.path.exists(self.file("config.json")) and self._has_checkpoint():
                 self._check_same(config)
             write_text(self.file("config.json"), configuration.to_json(config))
         except OSError as error:
             raise UserError(f"The run cannot be written to {self.path} ({error.strerror}): "
                             "choose another --workdir.") from error
+
+    def _has_checkpoint(self) -> bool:
+        """Whether there is anything to continue; a mistaken first command leaves nothing but its configuration."""
+        folder = self.file("checkpoints")
+        return os.path.isdir(folder) and any(name.endswith(".index") for name in os.listdir(folder))
 
     def _check_same(self, config: Config) -> None:
         old, new = configuration.flatten(self.load_config()), configuration.flatten(config)

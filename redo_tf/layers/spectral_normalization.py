@@ -60,7 +60,7 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
         outputs = self.layer.convolution_op(tf.cast(inputs, dtype), tf.cast(self.w / self.sigma(), dtype))
         if self.layer.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.cast(self.layer.bias, dtype))
-        return outputs
+        return self.layer.activation(outputs)
 
     def normalize_weights(self):
         raise NotImplementedError("The kernel is not overwritten; power_iteration() is the once-a-step update.")

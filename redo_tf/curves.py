@@ -1,0 +1,71 @@
+"""Plots runs side by side: validation IoU and the size of every region over the steps.
+
+  python -m redo_tf.curves --runs=runs/default,runs/mean --output=curves.png
+
+A run that was begun anew shows its last start; earlier ones are drawn thin.
+"""
+from __future__ import annotations
+
+import io
+import os
+from typing import Any, Dict, List, Sequence
+
+from absl import flags
+
+from redo_tf import cli
+from redo_tf.errors import UserError
+from redo_tf.files import write_whole
+from redo_tf.workdir import Workdir
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("runs", [], "Folders of runs, separated by commas.")
+flags.DEFINE_string("output", "curves.png", "Picture to write.")
+
+
+def starts(rows: Sequence[Dict[str, Any]]) -> List[List[Dict[str, Any]]]:
+    """The rows of metrics.jsonl, start by start."""
+    return [[row for row in rows if row["restarts"] == restarts]
+            for restarts in sorted({row["restarts"] for row in rows})]
+
+
+def plot(runs: Dict[str, Sequence[Dict[str, Any]]]) -> bytes:
+    """A PNG: name → rows of metrics.jsonl, one colour a run; IoU above, region sizes below."""
+    from matplotlib import pyplot
+    figure, (scores, sizes) = pyplot.subplots(2, 1, figsize=(8, 7), sharex=True, constrained_layout=True)
+    for (name, rows), colour in zip(runs.items(), pyplot.rcParams["axes.prop_cycle"].by_key()["color"]):
+        attempts = starts(rows)
+        for attempt in attempts:
+            style = {"color": colour, "linewidth": 1.8 if attempt is attempts[-1] else 0.6}
+            label = name if attempt is attempts[-1] else None
+            steps = [row["step"] for row in attempt]
+            if "val/iou" in attempt[0]:
+                scores.plot(steps, [row["val/iou"] for row in attempt], label=label, **style)
+            for k in range(len(attempt[0]["val/region_sizes"])):
+                sizes.plot(steps, [row["val/region_sizes"][k] for row in attempt], label=label if not k else None,
+                           linestyle=("-", "--", ":", "-.")[k % 4], **style)
+    scores.set(ylabel="validation IoU, one assignment", ylim=(0, 1))
+    sizes.set(xlabel="step", ylabel="mean soft area of each region", ylim=(0, 1))
+    for axes in (scores, sizes):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    pyplot.close(figure)
+    return buffer.getvalue()
+
+
+def main() -> None:
+    if not FLAGS.runs:
+        raise UserError("Which runs? Give their folders as --runs=A,B,…")
+    runs = {}
+    for path in FLAGS.runs:
+        rows = Workdir(path).metrics()
+        if not rows:
+            raise UserError(f"{path} has no metrics.jsonl with an evaluation in it.")
+        runs[os.path.basename(os.path.normpath(path))] = rows
+    write_whole(FLAGS.output, plot(runs))
+    print(f"Curves: {FLAGS.output}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

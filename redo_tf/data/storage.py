@@ -1,0 +1,165 @@
+"""Where data sets are prepared, and preparing them once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+from typing import Iterator, List, Optional, Sequence, Tuple, Type
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl import logging
+
+from redo_tf.data.builder import PictureBuilder
+from redo_tf.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows: there, do not prepare one data set twice at a time.
+    fcntl = None
+
+
+def cache_root() -> pathlib.Path:
+    """`$XDG_CACHE_HOME/redo_tf`, or `~/.cache/redo_tf`."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    return pathlib.Path(base).expanduser() / "redo_tf"
+
+
+def roots(data_dir: Optional[pathlib.Path], sources: Optional[pathlib.Path]) -> List[pathlib.Path]:
+    """Folders that may hold prepared data, best first.
+
+    Args:
+      data_dir: the folder that was asked for.
+      sources: the folder of the published files, `data_dir` or below it.
+
+    Returns:
+      `data_dir`, then a cache folder that belongs to these files alone.
+    """
+    if data_dir is None:
+        return [cache_root()]
+    origin = (sources or data_dir).resolve()
+    key = hashlib.sha256(os.fsencode(origin)).hexdigest()[:12]
+    return [data_dir, cache_root() / f"{origin.name}-{key}"]
+
+
+def _is_writable(folder: pathlib.Path) -> bool:
+    """Whether files can be made in a folder, which is made if need be."""
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        # Root may write anywhere; a folder that its owner closed is left alone all the same.
+        if not existing.stat().st_mode & 0o222:
+            return False
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def first_writable(folders: Sequence[pathlib.Path]) -> pathlib.Path:
+    """The first folder in which files can be made.
+
+    Raises:
+      UserError: there is none.
+    """
+    for folder in folders:
+        if _is_writable(folder):
+            if folder != folders[0]:
+                logging.info("%s is read-only: prepared data goes to %s.", folders[0], folder)
+            return folder
+    raise UserError(
+        f"Cannot write to {' or '.join(map(str, folders))}: name a folder where you may write with --data_dir=FOLDER, "
+        "or set XDG_CACHE_HOME to one."
+    )
+
+
+@contextlib.contextmanager
+def exclusive(folder: pathlib.Path) -> Iterator[None]:
+    """Lets one process at a time write in a folder; the lock goes when the process does."""
+    if fcntl is None:
+        yield
+        return
+    with (folder / ".redo_lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            logging.info("Waiting for another process that prepares data in %s.", folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def writing_to(folder: pathlib.Path) -> Iterator[None]:
+    """Tells a full disk and the like in one sentence."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(
+            f"Cannot write to {folder} ({error}): make room there, or name another folder with --data_dir=FOLDER."
+        ) from error
+
+
+def _is_ready(builder: PictureBuilder, sources: Optional[pathlib.Path]) -> bool:
+    """Whether a builder's data is prepared, from the files that are there now."""
+    if not (builder.data_path.exists() and builder.is_prepared()):
+        return False
+    if sources is None:  # Generated, or the archives were removed after preparing.
+        return True
+    used = builder.info.metadata.get("sources", {})
+    # Files removed since are no reason to prepare anew; new and changed ones are.
+    return all(used.get(name) == value for name, value in builder.SOURCES.fingerprint(sources).items())
+
+
+def _remove_leftovers(builder: PictureBuilder) -> None:
+    """Removes what a killed process left behind, and data made from other files."""
+    for folder in builder.data_path.parent.glob(f"{tfds.core.constants.INCOMPLETE_PREFIX}*"):
+        shutil.rmtree(folder)
+    if builder.data_path.exists():
+        logging.warning("The files that %s was made from have changed: preparing it anew.", builder.data_path)
+        shutil.rmtree(builder.data_path)
+
+
+def prepare(
+    dataset: Type[PictureBuilder], data_dir: Optional[pathlib.Path], image_size: int
+) -> Tuple[PictureBuilder, List[pathlib.Path]]:
+    """A builder whose data is prepared; instant if it was before.
+
+    Args:
+      dataset: the class of the builder.
+      data_dir: folder of the archives, and of the prepared data if it is writable.
+      image_size: side of the pictures of a generated data set.
+
+    Returns:
+      The builder, and the folders in which files derived from it may be kept,
+      best first.
+
+    Raises:
+      UserError: a file is missing or damaged, or there is no place to write.
+    """
+    if data_dir is not None and data_dir.exists() and not data_dir.is_dir():
+        raise UserError(f"--data_dir={data_dir} is a file: name the folder that holds the data.")
+    sources = dataset.SOURCES.find(data_dir) if dataset.SOURCES else None
+    candidates = roots(data_dir, sources)
+    for position, root in enumerate(candidates):
+        builder = dataset.at_size(root, image_size)
+        if _is_ready(builder, sources):
+            return builder, candidates[position:]
+    if dataset.SOURCES and sources is None:
+        raise dataset.SOURCES.missing(data_dir)
+
+    root = first_writable(candidates)
+    with writing_to(root), exclusive(root):
+        builder = dataset.at_size(root, image_size)
+        if not _is_ready(builder, sources):  # It is, if another process prepared it meanwhile.
+            _remove_leftovers(builder)
+            builder = dataset.at_size(root, image_size)
+            if not sys.stderr.isatty():  # In a log file every update of TFDS's bars is a line.
+                tfds.disable_progress_bar()
+            config = tfds.download.DownloadConfig(manual_dir=sources)
+            builder.download_and_prepare(download_config=config)
+    return builder, candidates[candidates.index(root) :]

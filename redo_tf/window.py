@@ -1,0 +1,40 @@
+"""Means of the training metrics since the last evaluation."""
+from __future__ import annotations
+
+import json
+from typing import Dict
+
+import numpy as np
+import tensorflow as tf
+
+
+class Window(tf.train.experimental.PythonState):
+    """Sums over iterations. Saved in every checkpoint, so that a run stopped between two evaluations reports afterwards
+    what it would have reported without the stop."""
+
+    def __init__(self):
+        super().__init__()
+        self.clear()
+
+    def clear(self) -> None:
+        self.iterations, self.seconds, self.sums = 0, 0.0, {}
+
+    def add(self, metrics: Dict[str, np.ndarray], seconds: float) -> None:
+        """`metrics`: name → values [T, …] of T iterations; `seconds` that they took."""
+        self.iterations += len(next(iter(metrics.values())))
+        self.seconds += seconds
+        for name, values in metrics.items():
+            for value in values.astype(np.float64):  # One by one, so that the grouping does not change the rounding.
+                self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> Dict[str, np.ndarray]:
+        return {name: total / self.iterations for name, total in self.sums.items()}
+
+    def serialize(self) -> str:
+        sums = {name: np.asarray(total).tolist() for name, total in self.sums.items()}
+        return json.dumps({"iterations": self.iterations, "seconds": self.seconds, "sums": sums})
+
+    def deserialize(self, text: str) -> None:
+        saved = json.loads(text)
+        self.iterations, self.seconds = saved["iterations"], saved["seconds"]
+        self.sums = {name: np.asarray(total) for name, total in saved["sums"].items()}

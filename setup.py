@@ -1,0 +1,39 @@
+"""Installs ReDO-TF. Every dependency is pinned to the version that the test suite ran with."""
+import re
+import sys
+
+if not (3, 9) <= sys.version_info[:2] < (3, 12):
+    sys.exit("ReDO-TF needs Python 3.9, 3.10 or 3.11, which TensorFlow 2.15 is built for; this is Python %d.%d."
+             % sys.version_info[:2])
+
+from setuptools import find_packages, setup
+
+with open("redo_tf/__init__.py", encoding="utf-8") as file:
+    VERSION = re.search(r'__version__ = "(.+)"', file.read()).group(1)
+
+setup(
+    name="redo-tf",
+    version=VERSION,
+    description="Unsupervised object segmentation by redrawing (ReDO, NeurIPS 2019) in TensorFlow and Keras",
+    python_requires=">=3.9,<3.12",
+    packages=find_packages(include=["redo_tf*", "configs*"]),
+    install_requires=[
+        "tensorflow==2.15.1",  # the last release that TensorFlow Addons supports
+        "keras==2.15.0",  # tf.keras of that release
+        "tensorflow-addons==0.23.0",  # the spectral normalization layer that ours builds on
+        "tensorflow-datasets==4.9.10; python_version >= '3.10'",  # the data sets' builders
+        "tensorflow-datasets==4.9.3; python_version < '3.10'",  # the last one for Python 3.9
+        "tensorflow-metadata<1.18",  # later ones need protobuf 5, which TensorFlow 2.15 cannot use
+        "numpy==1.26.4",  # the last 1.x; TensorFlow 2.15 is built against it
+        "scipy==1.13.1",  # the assignment problem in the metrics
+        "absl-py==2.5.0",  # flags and logging
+        "pillow==11.3.0",  # decodes archives' pictures, writes PNGs
+        "matplotlib==3.9.4",  # curves of runs
+        "tqdm==4.70.1",  # progress bars
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]==2.15.1"],  # CUDA's libraries as packages
+        "test": ["pytest==9.1.1"],
+    },
+    entry_points={"console_scripts": ["redo-tf=redo_tf.cli:main"]},
+)

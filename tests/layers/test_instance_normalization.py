@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from reference import conditional_norm, instance_norm, value
+from redo_tf.layers import ConditionalBatchNormalization, ConditionalInstanceNormalization, InstanceNormalization
+
+# float32 sums over 30 to 120 pixels of values near 3: about 1e-6.
+TOLERANCE = 1e-5
+
+
+def maps(batch=4, scale=2.0) -> np.ndarray:
+    """Each picture and channel with its own mean."""
+    rng = np.random.default_rng(0)
+    return (scale * rng.normal(size=[batch, 5, 6, 3]) + rng.normal(size=[batch, 1, 1, 3])).astype(np.float32)
+
+
+def latents(batch=4) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=[batch, 2]).astype(np.float32)
+
+
+def build(layer_class):
+    """A layer whose γ and β depend on z and have a bias."""
+    layer = layer_class()
+    layer((maps(), latents()))
+    layer.scale.bias.assign([1.0, -2.0, 0.5])
+    layer.offset.bias.assign([0.3, 0.0, -1.0])
+    return layer
+
+
+def test_instance_norm_is_that_of_the_definition():
+    layer = InstanceNormalization()
+    layer.build([None, 5, 6, 3])
+    layer.scale.assign([1.0, -2.0, 0.5])
+    layer.offset.assign([0.3, 0.0, -1.0])
+    np.testing.assert_allclose(layer(maps()), instance_norm(layer, maps().astype(np.float64)), atol=TOLERANCE)
+
+
+def test_instance_norm_of_0_and_2_is_minus_and_plus_1_over_the_root_of_1_and_epsilon():
+    # Mean 1, biased variance 1 (unbiased: 2): (0 − 1)/√(1 + 1e-5) = −0.999995.
+    np.testing.assert_allclose(
+        InstanceNormalization()(np.array([0.0, 2.0], np.float32).reshape(1, 1, 2, 1)).numpy().ravel(),
+        [-0.999995, 0.999995], atol=2e-7)
+
+
+def test_epsilon_is_1e_5():
+    # Values ±0.001 have variance 1e-6: 0.001/√(1e-6 + 1e-5) = 0.301511. Keras' default of 1e-3 would give 0.0316.
+    x = np.array([-0.001, 0.001], np.float32).reshape(1, 1, 2, 1)
+    assert InstanceNormalization()(x).numpy().max() == pytest.approx(0.301511, rel=1e-5)
+    layer = ConditionalBatchNormalization()
+    layer((x, np.ones([1, 2], np.float32)))
+    layer.scale.kernel.assign(np.zeros([2, 1]))
+    layer.scale.bias.assign([1.0])
+    layer.offset.kernel.assign(np.zeros([2, 1]))
+    assert layer((x, np.ones([1, 2], np.float32)), training=True).numpy().max() == pytest.approx(0.301511, rel=1e-5)
+
+
+def test_conditional_instance_norm_is_that_of_the_definition():
+    layer = build(ConditionalInstanceNormalization)
+    expected = conditional_norm(layer, maps().astype(np.float64), latents())
+    np.testing.assert_allclose(layer((maps(), latents())), expected, atol=TOLERANCE)
+
+
+def test_conditional_instance_norm_treats_each_picture_by_itself():
+    layer = build(ConditionalInstanceNormalization)
+    np.testing.assert_allclose(
+        layer((maps()[1:2], latents()[1:2])), layer((maps(), latents()))[1:2], atol=TOLERANCE)
+
+
+def test_conditional_batch_norm_in_training_uses_the_statistics_of_the_batch():
+    layer = build(ConditionalBatchNormalization)
+    expected = conditional_norm(layer, maps().astype(np.float64), latents(), axes=(0, 1, 2))
+    np.testing.assert_allclose(layer((maps(), latents()), training=True), expected, atol=TOLERANCE)
+
+
+def test_conditional_batch_norm_moves_its_statistics_by_a_tenth():
+    layer = build(ConditionalBatchNormalization)
+    layer((maps(), latents()), training=True)
+    x = maps().astype(np.float64)
+    np.testing.assert_allclose(layer.normalization.moving_mean, 0.1 * x.mean((0, 1, 2)), atol=TOLERANCE)
+    np.testing.assert_allclose(layer.normalization.moving_variance, 0.9 + 0.1 * x.var((0, 1, 2)), atol=TOLERANCE)
+
+
+def test_conditional_batch_norm_in_inference_uses_the_moving_statistics_and_leaves_them():
+    layer = build(ConditionalBatchNormalization)
+    mean, variance = np.array([0.5, 0.0, -1.0]), np.array([4.0, 1.0, 0.25])
+    layer.normalization.moving_mean.assign(mean)
+    layer.normalization.moving_variance.assign(variance)
+    scale, offset = [latents() @ value(part.kernel) + value(part.bias) for part in (layer.scale, layer.offset)]
+    expected = (maps() - mean) / np.sqrt(variance + 1e-5) * scale[:, None, None] + offset[:, None, None]
+    for training in (False, None):
+        np.testing.assert_allclose(layer((maps(), latents()), training=training), expected, atol=TOLERANCE)
+    np.testing.assert_array_equal(layer.normalization.moving_mean, mean)
+
+
+def test_conditional_batch_norm_sees_the_batch_of_all_replicas(two_replicas):
+    expected = build(ConditionalBatchNormalization)((maps(), latents()), training=True)
+    tf.keras.utils.set_random_seed(0)
+    with two_replicas.scope():
+        layer = build(ConditionalBatchNormalization)
+    halves = two_replicas.experimental_distribute_values_from_function(
+        lambda context: tuple(tf.constant(np.split(part, 2)[context.replica_id_in_sync_group])
+                              for part in (maps(), latents())))
+    outputs = two_replicas.run(tf.function(lambda inputs: layer(inputs, training=True)), args=(halves,))
+    np.testing.assert_allclose(
+        tf.concat(two_replicas.experimental_local_results(outputs), axis=0), expected, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("layer_class", [ConditionalInstanceNormalization, ConditionalBatchNormalization])
+def test_mixed_bfloat16_rounds_only_the_maps(layer_class):
+    """Statistics, γ and β in bfloat16 would each add an error of their own of up to 2⁻⁸."""
+    exact = build(layer_class)
+    expected = exact((maps(), latents()), training=True).numpy()
+    tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    layer = build(layer_class)
+    layer.set_weights(exact.get_weights())
+    actual = layer((tf.cast(maps(), tf.bfloat16), latents()), training=True)
+    assert actual.dtype == tf.bfloat16
+    # Input, product, offset and sum are each rounded, by at most 2⁻⁹ of the largest value in play.
+    np.testing.assert_allclose(tf.cast(actual, tf.float32), expected, atol=4 * 2**-9 * np.abs(expected).max())

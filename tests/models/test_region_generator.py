@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import reference
+from redo_tf.models import RegionGenerator
+
+
+def inputs(size=32, batch=2, d=3):
+    """Masks with places of exactly 0 and of exactly 1; z."""
+    rng = np.random.default_rng(0)
+    masks = np.clip(rng.uniform(-0.5, 1.5, [batch, size, size, 1]), 0, 1).astype(np.float32)
+    return masks, rng.normal(size=[batch, d]).astype(np.float32)
+
+
+def build(size=32, gamma=0.7, **options) -> RegionGenerator:
+    generator = RegionGenerator(size, **{"channels": 2, **options})
+    generator(inputs(size))
+    if generator.attention:
+        generator.attention.gamma.assign(gamma)
+    rng = np.random.default_rng(1)
+    for weight in generator.trainable_weights:
+        if "bias" in weight.name:
+            weight.assign(0.5 * rng.normal(size=weight.shape))
+    return generator
+
+
+def parameters(network) -> int:
+    return sum(weight.shape.num_elements() for weight in network.trainable_weights)
+
+
+def test_parameters_by_hand_at_128():
+    d, widths = 32, [128, 128, 64, 32, 16, 8]  # ch = 8: 16, 16, 8, 4, 2 and 1 times it
+    count = d * 16 * 128 + 16 * 128  # z → 4×4×16ch
+    for before, after in zip(widths, widths[1:]):
+        count += 2 * (d + 1) * before + 2 * (d + 1) * after  # γ and β of both norms, linear in z
+        count += 9 * (before + 1) * after  # 3×3 without bias; the mask is one channel more
+        count += 9 * after * after + after  # 3×3
+        count += before * after + after  # the shortcut's 1×1
+    count += 16 * 2 + 16 * 2 + 16 * 8 + 8 * 16 + 1  # attention at 64×64×2ch
+    count += 2 * (d + 1) * 8 + 9 * (8 + 1) * 3 + 3  # norm, then 3×3 to RGB
+    assert count == 473_471 + 67_584  # blocks and the rest; z → 4×4
+    generator = RegionGenerator(128, channels=8)
+    generator(inputs(128, batch=1, d=d))
+    assert parameters(generator) == count
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_picture_is_that_of_the_definition(attention):
+    generator = build(attention=attention)
+    masks, z = inputs()
+    expected = reference.region_generator(generator, masks.astype(np.float64), z.astype(np.float64))
+    np.testing.assert_allclose(generator((masks, z)), expected, atol=1e-4)  # about twenty layers in float32
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_picture_has_the_masks_size_and_lies_in_minus_1_to_1(size):
+    masks, z = inputs(size, batch=1)
+    picture = build(size)((masks, z)).numpy()
+    assert picture.shape == (1, size, size, 3) and picture.dtype == np.float32
+    assert 0.1 < np.abs(picture).max() <= 1
+
+
+def test_nothing_is_painted_where_the_mask_is_0_and_no_more_than_the_masks_share():
+    masks, z = inputs()
+    picture = build()((masks, z)).numpy()
+    assert not picture[masks[..., 0] == 0].any()
+    assert picture[masks[..., 0] > 0].any(-1).all()
+    assert (np.abs(picture) <= masks).all()
+
+
+def test_picture_depends_on_z():
+    masks, z = inputs()
+    generator = build()
+    assert np.abs(generator((masks, z)) - generator((masks, z + 1))).max() > 0.05
+
+
+def test_paint_inside_depends_on_the_mask_outside():
+    generator = build(attention=False, normalization="batch")  # Neither attention nor a norm spreads it in inference,
+    masks, z = np.ones([1, 32, 32, 1], np.float32), inputs(batch=1)[1]  # only the mask's averages and the kernels do.
+    other = masks.copy()
+    other[:, :, 16:] = 0
+    difference = np.abs(generator((masks, z)) - generator((other, z)))[:, :, :16]
+    assert difference.max() > 0.01
+
+
+def test_batch_normalization_tells_training_from_inference():
+    generator = build(normalization="batch")
+    assert np.abs(generator(inputs(), training=True) - generator(inputs(), training=False)).max() > 0.05
+
+
+def test_instance_normalization_is_the_same_in_training_and_inference():
+    generator = build()
+    np.testing.assert_array_equal(generator(inputs(), training=True), generator(inputs(), training=False))
+
+
+def test_sizes_other_than_32_times_a_power_of_2_are_refused():
+    with pytest.raises(ValueError, match="The picture size is 48"):
+        RegionGenerator(48)

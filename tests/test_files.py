@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+import pytest
+
+from redo_tf import files
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace", "chmod"])
+def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch, broken):
+    path = tmp_path / "metrics.jsonl"
+    files.write_text(str(path), "old")
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, broken, fail)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_text(str(path), "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["metrics.jsonl"]
+
+
+def test_an_interrupt_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    files.write_text(str(path), "old")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_text(str(path), "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["metrics.jsonl"]
+
+
+def test_the_name_always_shows_a_whole_file(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    files.write_text(str(path), "old")
+    seen, replace = [], os.replace
+
+    def look(source, target):
+        seen.append((path.read_text(), open(source).read(), os.path.dirname(source)))
+        replace(source, target)
+    monkeypatch.setattr(os, "replace", look)
+    files.write_text(str(path), "new")
+    assert seen == [("old", "new", str(tmp_path))]  # The same folder: a rename across file systems copies.
+    assert path.read_text() == "new"
+
+
+def test_missing_folders_are_made(tmp_path):
+    files.write_whole(str(tmp_path / "a" / "b" / "c.png"), b"\x89PNG")
+    assert (tmp_path / "a" / "b" / "c.png").read_bytes() == b"\x89PNG"
+
+
+@pytest.mark.parametrize("umask, expected", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_follow_the_umask(tmp_path, umask, expected):
+    before = os.umask(umask)
+    try:
+        files.write_text(str(tmp_path / "file"), "text")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == expected
+
+
+def test_text_is_written_as_utf_8(tmp_path):
+    files.write_text(str(tmp_path / "file"), "L_z → 0")
+    assert (tmp_path / "file").read_bytes() == "L_z → 0".encode("utf-8")

@@ -1,0 +1,102 @@
+"""A configuration and pictures so small that a whole run takes seconds."""
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any, Dict, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from redo_tf import config as configuration
+from redo_tf.config import Config
+from redo_tf.data import Split, shapes
+from redo_tf.step import networks
+from redo_tf.trainer import Trainer
+from redo_tf.workdir import Workdir
+
+SETTINGS = (
+    "model.latent_size=2", "model.mask_network.channels=2", "model.mask_network.residual_blocks=1",
+    "model.generator.channels=2", "model.generator.attention=False",
+    "model.discriminator.widths=2,2,2,2", "model.discriminator.attention=False", "model.encoder.widths=2,2,2,2",
+    "optimizer.mask_learning_rate=1e-2", "train.batch_size=4", "train.mask_average=0", "train.steps=6",
+    "train.log_every=2", "train.eval_every=3", "train.sample_every=3", "train.checkpoint_every=2",
+    "collapse.smallest_region=0")
+PICTURES = {"train": 16, "val": 6, "test": 4}
+
+
+def config(*assignments: str) -> Config:
+    """The shapes recipe, made tiny, then overridden as by --set."""
+    tiny = configuration.load_recipe("shapes")
+    for assignment in SETTINGS + assignments:
+        configuration.override(tiny, *configuration.parse_assignment(assignment))
+    return configuration.validate(tiny)
+
+
+@functools.lru_cache(maxsize=None)
+def pictures(split: str) -> Split:
+    drawn = [shapes.draw(shapes.picture_seed(split, i), 32) for i in range(PICTURES[split])]
+    return Split(np.stack([image for image, _ in drawn]), np.stack([mask for _, mask in drawn]),
+                 [f"{split}_{i}" for i in range(len(drawn))])
+
+
+def use_pictures(monkeypatch, masks: bool = True) -> None:
+    """Puts `pictures` in the place of the prepared data set; without masks, if so wanted."""
+    def load(name, split, **_):
+        found = pictures(split)
+        return found if masks else Split(found.images, None, found.ids)
+    monkeypatch.setattr("redo_tf.data.load", load)
+
+
+def trainer(folder: Any, *assignments: str, strategy: Optional[tf.distribute.Strategy] = None) -> Trainer:
+    """Of a new run, or of the one that is there."""
+    settings, workdir = config(*assignments), Workdir(os.fspath(folder))
+    workdir.claim(settings, restart=False)
+    return Trainer(settings, workdir, strategy=strategy)
+
+
+class FakeStep:
+    """Takes the place of a trainer's compiled step: moves f's weights and returns metrics, both functions of (seed, step).
+
+    Args:
+      trainer: its step function is replaced.
+      before: called with the step, from 0, before each iteration; may send signals or change `metrics`.
+    """
+
+    def __init__(self, trainer: Trainer, before=lambda step: None):
+        self.trainer, self.before, self.metrics = trainer, before, {}
+        trainer.step_function = self
+
+    def __call__(self, batch, seed: int, step: int) -> Dict[str, np.ndarray]:
+        self.before(step)
+        rng = np.random.default_rng([seed, step])
+        for variable in self.trainer.model.mask_network.trainable_variables:
+            variable.assign_add(rng.normal(size=variable.shape).astype(np.float32) * 0.1)
+        names = ("generator/total", "generator/adversarial", "generator/information", "discriminator/total")
+        return {**{name: rng.random(dtype=np.float32) for name in names},
+                "region_sizes": np.array([0.75, 0.25], np.float32), **self.metrics}
+
+
+def state(trained: Trainer) -> Dict[str, np.ndarray]:
+    """Everything that training changes: weights, power iteration vectors, moments and counters of the optimisers, the
+    running average."""
+    values = {}
+    for name, network in networks(trained.model).items():
+        values.update({f"{name}/{i}": variable.numpy() for i, variable in enumerate(network.variables)})
+        values.update({f"{name}/optimizer/{i}": variable.numpy()
+                       for i, variable in enumerate(trained.optimizers[name].variables())})
+    if trained.average:
+        values.update({f"average/{i}": variable.numpy() for i, variable in enumerate(trained.average.variables)})
+    return values
+
+
+def assert_same_state(one: Dict[str, np.ndarray], other: Dict[str, np.ndarray]) -> None:
+    """Bit by bit."""
+    assert one.keys() == other.keys()
+    assert [name for name in one if not np.array_equal(one[name], other[name])] == []
+
+
+def untimed(rows):
+    """Rows of metrics.jsonl without what depends on the clock."""
+    return [{name: value for name, value in row.items() if name not in ("seconds", "images_per_second")}
+            for row in rows]
