@@ -15,8 +15,8 @@ def get_config():
     config.objective.lambda_z = 2.0
     config.optimizer.discriminator_learning_rate = 4e-4
     config.optimizer.mask_learning_rate = 2e-5
-    config.train.batch_size = 16
-    config.train.steps = 5000
+    config.train.batch_size = 8
+    config.train.steps = 6000
     config.train.precision = "mixed_bfloat16"
     config.train.mask_average = 0.999
     return config

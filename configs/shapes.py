@@ -1,5 +1,6 @@
-"""Generated textured objects on textured backgrounds, 32×32."""
+"""Generated textured objects on textured backgrounds at 32×32: learns in minutes on a CPU."""
 from configs import default
+from redo_tf.precision import fastest_on_cpu
 
 
 def get_config():
@@ -8,14 +9,16 @@ def get_config():
     config.data.image_size = 32
     config.model.latent_size = 8
     config.model.generator.channels = 16
-    config.model.discriminator.widths = (16, 32, 64, 128)
+    config.model.discriminator.widths = (32, 64, 128, 128)
     config.model.encoder.widths = (16, 32, 64, 128)
     config.objective.regions = "worst"
-    config.train.batch_size = 16
-    config.train.steps = 5000
-    config.train.mask_average = 0.99
+    config.objective.beta = 4.0
     config.optimizer.learning_rate = 2e-4
     config.optimizer.encoder_learning_rate = 2e-4
-    config.optimizer.discriminator_learning_rate = 2e-4
-    config.optimizer.mask_learning_rate = 5e-5
+    config.optimizer.discriminator_learning_rate = 4e-4
+    config.optimizer.mask_learning_rate = 2e-4
+    config.train.batch_size = 16
+    config.train.steps = 4500
+    config.train.precision = fastest_on_cpu()
+    config.train.mask_average = 0.99
     return config

@@ -17,8 +17,8 @@ def is_readable(prefix: str) -> bool:
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
         return True
-    # A truncated file shows as DataLossError, OutOfRangeError, NotFoundError or, from the reader, plain ValueError.
-    except (tf.errors.OpError, ValueError, RuntimeError):
+    # The reader shows a damaged file as an OpError, or as the Python exception that is nearest: truncated data is IndexError.
+    except (tf.errors.OpError, ValueError, RuntimeError, LookupError):
         return False
 
 

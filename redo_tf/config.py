@@ -164,11 +164,10 @@ def flatten(config: Any, prefix: str = "") -> Dict[str, Any]:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """' Did you mean …?' for the closest of `names`, or nothing when none is close."""
+    """' Did you mean …?' for the closest of `names`, or nothing when none is close. The last part counts most."""
     names = list(names)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if not close:
-        close = [known for known in names if known.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]][:1]
+    same_field = [known for known in names if known.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]]
+    close = difflib.get_close_matches(name, same_field or names, n=1, cutoff=0.0 if same_field else 0.5)
     return f" Did you mean {close[0]}?" if close else ""
 
 
@@ -179,10 +178,10 @@ def _typed(value: Any, wanted: Any, name: str) -> Any:
         return None if value is None else _typed(value, arguments[0], name)
     if origin is tuple and isinstance(value, (list, tuple)) and value:
         return tuple(_typed(item, arguments[0], name) for item in value)
-    if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if abs(value) <= sys.float_info.max:  # Neither NaN nor infinite.
-            return float(value)
-    if origin is None and isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
+    if wanted is float:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+            return float(value)  # Neither NaN nor infinite.
+    elif origin is None and isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
         return value
     described = "a list of whole numbers" if origin is tuple else {
         int: "a whole number", float: "a finite number", bool: "True or False", str: "a word"}.get(wanted, wanted.__name__)

@@ -13,11 +13,16 @@ tf.config.experimental.enable_tensor_float_32_execution(False)  # On a GPU: 10 b
 
 
 @pytest.fixture(autouse=True)
-def seeded_float32():
-    """The same weights in whatever order the tests run, and no test's precision left to the next."""
-    tf.keras.utils.set_random_seed(0)
+def float32():
+    """No test's precision is left to the next."""
     yield
     tf.keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture
+def seeded() -> None:
+    """The same initial weights in whatever order the tests run. Not for all: seeding also drops compiled functions."""
+    tf.keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,8 @@ def _open(path: pathlib.Path) -> Iterator[tarfile.TarFile]:
         # Decompressing outside tarfile: its own stream mode takes a truncated file for a whole one.
         with gzip.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             yield archive
+            while stream.read(1 << 20):  # To the end, where the checksum is.
+                pass
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise damaged(path, error) from error
     except OSError as error:

@@ -20,9 +20,14 @@ class PictureSize(tfds.core.BuilderConfig):
 
 
 def picture_size(size: int) -> PictureSize:
-    return PictureSize(
-        name=f"{size}px", description=f"Pictures of {size} by {size} pixels.", image_size=size
-    )
+    return PictureSize(name=f"{size}px", description=f"Pictures of {size} by {size} pixels.", image_size=size)
+
+
+class _Info(tfds.core.DatasetInfo):
+    """Does not look for the data set in TFDS's bucket, which has none of ours."""
+
+    def initialize_from_bucket(self) -> None:
+        pass
 
 
 class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -72,7 +77,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 "id": tfds.features.Text(doc=describe(desc="Name of the picture, unique in the data set.")),
             }
         )
-        return tfds.core.DatasetInfo(
+        return _Info(
             builder=self,
             description=self.DESCRIPTION,
             homepage=self.HOMEPAGE,

@@ -126,7 +126,8 @@ class _Files:
 
 
 def _open_array(path: pathlib.Path, shape: Tuple[int, ...]) -> np.ndarray:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    # Copy on write: TensorFlow shares the memory of writable arrays only. Nothing writes to it.
+    array = np.load(path, mmap_mode="c", allow_pickle=False)
     if array.shape != shape or array.dtype != np.uint8:
         raise ValueError(f"{path.name} holds {array.dtype} {array.shape} instead of uint8 {shape}")
     return array

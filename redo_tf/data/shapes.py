@@ -60,12 +60,12 @@ def _outline(rng: np.random.Generator) -> np.ndarray:
         power = rng.uniform(2, 6)
         return (np.abs(np.cos(_ANGLES)) ** power + np.abs(np.sin(_ANGLES)) ** power) ** (-1 / power)
     if kind == 1:  # A p-norm over the distances to the sides rounds the corners.
-        sides = rng.integers(3, 7)
+        sides = rng.integers(4, 8)
         normals = np.arange(sides) * (2 * np.pi / sides)
         distances = np.maximum(np.cos(_ANGLES[:, np.newaxis] - normals), 0)
         return (distances**14).sum(axis=1) ** (-1 / 14)
     if kind == 2:
-        return 1 + rng.uniform(0.12, 0.35) * np.cos(rng.integers(3, 8) * _ANGLES)
+        return 1 + rng.uniform(0.08, 0.25) * np.cos(rng.integers(3, 7) * _ANGLES)
     harmonics = np.arange(2, 6)
     phases = rng.uniform(0, 2 * np.pi, 4)
     amplitudes = rng.uniform(0, 0.3, 4) / harmonics
@@ -85,7 +85,7 @@ def _object_coordinates(
     stretch = np.sqrt(rng.uniform(0.6, 1.0))
     outline_u = radius * np.cos(_ANGLES) / stretch
     outline_v = radius * np.sin(_ANGLES) * stretch  # Area is kept.
-    share = rng.uniform(0.2, 0.45)
+    share = rng.uniform(0.28, 0.5)
     area = 0.5 * np.mean(radius[:-1] ** 2) * 2 * np.pi
     scale = np.sqrt(share / area)
 

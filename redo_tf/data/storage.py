@@ -117,7 +117,7 @@ def _is_ready(builder: PictureBuilder, sources: Optional[pathlib.Path]) -> bool:
 
 def _remove_leftovers(builder: PictureBuilder) -> None:
     """Removes what a killed process left behind, and data made from other files."""
-    for folder in builder.data_path.parent.glob(f"{tfds.core.constants.INCOMPLETE_PREFIX}*"):
+    for folder in builder.data_path.parent.glob("*incomplete*"):
         shutil.rmtree(folder)
     if builder.data_path.exists():
         logging.warning("The files that %s was made from have changed: preparing it anew.", builder.data_path)
@@ -160,6 +160,6 @@ def prepare(
             builder = dataset.at_size(root, image_size)
             if not sys.stderr.isatty():  # In a log file every update of TFDS's bars is a line.
                 tfds.disable_progress_bar()
-            config = tfds.download.DownloadConfig(manual_dir=sources)
+            config = tfds.download.DownloadConfig(manual_dir=sources, try_download_gcs=False)
             builder.download_and_prepare(download_config=config)
     return builder, candidates[candidates.index(root) :]

@@ -7,6 +7,8 @@ import tensorflow as tf
 from reference import conditional_norm, instance_norm, value
 from redo_tf.layers import ConditionalBatchNormalization, ConditionalInstanceNormalization, InstanceNormalization
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 # float32 sums over 30 to 120 pixels of values near 3: about 1e-6.
 TOLERANCE = 1e-5
 

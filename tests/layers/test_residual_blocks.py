@@ -6,6 +6,8 @@ import pytest
 from reference import down_block, residual_block, up_block
 from redo_tf.layers import ConditionalBatchNormalization, DownBlock, ResidualBlock, UpBlock
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 # Two convolutions of up to 45 float32 products, and normalisations between them: about 50 · 6e-8 · 10.
 TOLERANCE = 3e-5
 

@@ -6,6 +6,8 @@ import pytest
 from reference import self_attention
 from redo_tf.layers import SelfAttention
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 
 def maps(channels=16) -> np.ndarray:
     return np.random.default_rng(0).normal(size=[2, 4, 6, channels]).astype(np.float32)

@@ -1,0 +1,242 @@
+"""Facts about preparing once, resizing, and the memory-mapped cache."""
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from redo_tf.data import cache, load, shapes, storage
+from redo_tf.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("few_shapes")
+
+
+def _load(folder, split="val", size=32, **options):
+    return load("shapes", split, data_dir=folder, image_size=size, **options)
+
+
+def _cache_files(folder: pathlib.Path) -> dict:
+    return {path.name: path for path in folder.rglob("redo_cache/*") if not path.name.startswith(".")}
+
+
+def test_masks_are_nearest_and_images_by_choice():
+    image = np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)
+    nearest = cache.resize(Image.fromarray(image), 20, cache.RESIZE["nearest"])
+    centres = ((np.arange(20) + 0.5) * 2.5).astype(int)
+    np.testing.assert_array_equal(nearest, image[centres][:, centres])
+    smooth = cache.resize(Image.fromarray(image), 20, cache.RESIZE["antialias"])
+    # Every source pixel counts the same: noise loses its variance, the mean stays.
+    assert abs(smooth.mean() - image.mean()) < 1 and smooth.std() < 0.5 * image.std()
+
+
+@pytest.mark.parametrize("width, height", [(90, 60), (60, 90), (61, 60), (60, 60)])
+def test_short_side_is_resized_and_the_centre_kept(width, height):
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    picture = Image.fromarray(np.stack([columns, rows, rows], axis=-1).astype(np.uint8))
+    resized = cache.resize(picture, 30, cache.RESIZE["antialias"]).astype(float)
+    assert resized.shape == (30, 30, 3)
+    assert resized[..., 0].mean() == pytest.approx((width - 1) / 2, abs=1)
+    assert resized[..., 1].mean() == pytest.approx((height - 1) / 2, abs=1)
+    assert np.diff(resized[..., 0], axis=1).mean() == pytest.approx(2, abs=0.1)  # Nothing is stretched.
+    assert np.diff(resized[..., 1], axis=0).mean() == pytest.approx(2, abs=0.1)
+
+
+def test_second_time_nothing_is_generated_decoded_or_written(tmp_path, monkeypatch):
+    first = _load(tmp_path)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+    def refuse(*_, **__):
+        raise AssertionError("read or written again")
+
+    monkeypatch.setattr(shapes, "draw", refuse)
+    monkeypatch.setattr(cache, "_examples", refuse)
+    monkeypatch.setattr(tfds.core.GeneratorBasedBuilder, "download_and_prepare", refuse)
+    second = _load(tmp_path)
+    np.testing.assert_array_equal(first.images, second.images)
+    np.testing.assert_array_equal(first.masks, second.masks)
+    assert first.ids == second.ids
+    assert isinstance(second.images, np.memmap) and isinstance(second.masks, np.memmap)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == written
+
+
+def test_sizes_and_resizing_have_files_of_their_own(tmp_path):
+    assert _load(tmp_path, size=32).images.shape[1] == 32
+    assert _load(tmp_path, size=48).images.shape[1] == 48
+    _load(tmp_path, size=32, resize="nearest")
+    assert len(_cache_files(tmp_path)) == 9
+
+
+@pytest.mark.parametrize("name", ["images.npy", "masks.npy", "json"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "gone"])
+def test_a_damaged_cache_is_made_anew_with_a_warning(tmp_path, caplog, name, damage):
+    before = np.array(_load(tmp_path).images)
+    path = _cache_files(tmp_path)[f"val_32_antialias.{name}"]
+    if damage == "cut":
+        os.truncate(path, path.stat().st_size // 2)
+    elif damage == "empty":
+        os.truncate(path, 0)
+    elif damage == "other":
+        path.write_bytes(b"[1, 2]")
+    else:
+        path.unlink()
+    with caplog.at_level("WARNING", logger="absl"):
+        after = _load(tmp_path)
+    np.testing.assert_array_equal(before, after.images)
+    if (name, damage) != ("json", "gone"):  # Without an index there is no cache, so none is damaged.
+        assert "is damaged" in caplog.text and "making it anew" in caplog.text
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
+def test_interrupted_preparation_leaves_nothing_half_made(tmp_path, monkeypatch, leftovers, interruption):
+    draw = shapes.draw
+
+    def interrupted(seed, size):
+        if list(seed.entropy) == [1, 3]:  # In the midst of the second split.
+            raise interruption
+        return draw(seed, size)
+
+    monkeypatch.setattr(shapes, "draw", interrupted)
+    with pytest.raises(interruption):
+        _load(tmp_path)
+    assert not leftovers(tmp_path)
+    monkeypatch.setattr(shapes, "draw", draw)
+    assert _load(tmp_path).images.shape == (5, 32, 32, 3)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
+def test_interrupted_caching_leaves_nothing_half_made(tmp_path, monkeypatch, interruption):
+    examples = cache._examples
+
+    def interrupted(*arguments):
+        for number, example in enumerate(examples(*arguments)):
+            if number == 3:
+                raise interruption
+            yield example
+
+    monkeypatch.setattr(cache, "_examples", interrupted)
+    with pytest.raises(interruption):
+        _load(tmp_path)
+    assert not _cache_files(tmp_path)
+    monkeypatch.setattr(cache, "_examples", examples)
+    assert _load(tmp_path).images.shape == (5, 32, 32, 3)
+
+
+def _prepare_and_be_killed(folder):
+    """In a process of its own: ends without any clean-up."""
+    draw = shapes.draw
+    shapes.draw = lambda seed, size: os._exit(9) if list(seed.entropy) == [1, 3] else draw(seed, size)
+    _load(folder)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path, leftovers):
+    process = multiprocessing.get_context("spawn").Process(target=_prepare_and_be_killed, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert leftovers(tmp_path)
+    assert _load(tmp_path).images.shape == (5, 32, 32, 3)
+    assert not [path for path in leftovers(tmp_path) if "incomplete" in str(path)]
+
+
+def _load_in_another_process(folder, queue):
+    shapes.SPLIT_SIZES = {"train": 12, "val": 5, "test": 4}
+    queue.put("starts")
+    queue.put(_load(folder).images.sum())
+
+
+def test_two_processes_may_prepare_at_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_load_in_another_process, args=(tmp_path, queue))
+    with storage.exclusive(tmp_path):  # Until here the other one cannot have prepared anything.
+        process.start()
+        assert queue.get(timeout=300) == "starts"
+    assert _load(tmp_path).images.sum() == queue.get(timeout=300)
+    process.join()
+    assert process.exitcode == 0
+
+
+@pytest.fixture
+def read_only(tmp_path) -> pathlib.Path:
+    """A folder without any write bit; that is respected even for root, whom the bits do not stop."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    folder.chmod(0o555)
+    yield folder
+    folder.chmod(0o755)
+
+
+def test_read_only_data_folder_is_left_alone(read_only, cache_home, caplog):
+    with caplog.at_level("INFO", logger="absl"):
+        images = _load(read_only).images
+    assert not list(read_only.iterdir())
+    assert pathlib.Path(images.filename).is_relative_to(cache_home / "redo_tf")
+    assert f"{read_only} is read-only: prepared data goes to {cache_home}" in caplog.text
+    caplog.clear()
+    _load(read_only)
+    assert "prepared data goes to" not in caplog.text
+
+
+def test_two_read_only_folders_do_not_collide(read_only, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / read_only.name
+    other.mkdir(mode=0o555)
+    assert _load(read_only).images.filename != _load(other).images.filename
+    other.chmod(0o755)
+
+
+def test_without_a_data_folder(cache_home):
+    assert pathlib.Path(_load(None).images.filename).is_relative_to(cache_home / "redo_tf" / "redo_shapes")
+
+
+def test_nowhere_to_write(read_only, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=rf"^Cannot write to {read_only} or .*/file/redo_tf.*: name a folder"):
+        _load(read_only)
+
+
+def test_data_folder_below_a_file(tmp_path, cache_home):
+    (tmp_path / "file").write_text("")
+    images = _load(tmp_path / "file" / "data").images
+    assert pathlib.Path(images.filename).is_relative_to(cache_home)
+
+
+def test_data_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--data_dir=.*/file is a file: name the folder"):
+        _load(tmp_path / "file")
+
+
+@pytest.mark.parametrize("step", ["prepare", "cache"])
+def test_full_disk(tmp_path, monkeypatch, leftovers, step):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if step == "prepare":
+        monkeypatch.setattr(tfds.core.GeneratorBasedBuilder, "download_and_prepare", full)
+    else:
+        monkeypatch.setattr(cache._ArrayWriter, "append", full)
+    with pytest.raises(UserError, match=rf"^Cannot write to {tmp_path}.*No space left on device.*: make room there"):
+        _load(tmp_path)
+    assert not [path for path in leftovers(tmp_path) if "tfrecord" not in path.name]
+
+
+def test_damaged_prepared_data(tmp_path):
+    _load(tmp_path)
+    record = next(tmp_path.rglob("*val.tfrecord*"))
+    os.truncate(record, record.stat().st_size - 100)
+    with pytest.raises(UserError, match=r"prepared data in .*redo_shapes/32px/1.0.0 is damaged: remove that folder"):
+        _load(tmp_path, resize="nearest")
+
+
+def test_lock_is_free_again(tmp_path):
+    for _ in range(2):
+        with storage.exclusive(tmp_path):
+            pass

@@ -1,0 +1,140 @@
+"""Facts about names and batches."""
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from redo_tf import data
+from redo_tf.errors import UserError
+
+
+def _pictures(count: int, size: int = 8) -> np.ndarray:
+    """Picture i is filled with i."""
+    return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None, None], (count, size, size, 3)).copy()
+
+
+def _indices(batches, count: int) -> dict:
+    """Which pictures were drawn in the first batches, int [count · B] for each stream."""
+    elements = list(batches.take(count).as_numpy_iterator())
+    return {key: np.concatenate([element[key][:, 0, 0, 0] for element in elements]) for key in ("images", "real")}
+
+
+def test_known_names():
+    assert {name: data.regions(name) for name in data.NAMES} == {"shapes": 2, "c2mnist": 3, "lfw": 2}
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"name": "shape"}, "Unknown data set 'shape': did you mean 'shapes'"),
+        ({"name": "mnist"}, "Unknown data set 'mnist': did you mean 'c2mnist'"),
+        ({"split": "validation"}, "Unknown split 'validation': did you mean 'val'"),
+        ({"resize": "antialiased"}, "Unknown resize 'antialiased': did you mean 'antialias'"),
+        ({"image_size": 0}, "data.image_size is 0: choose a size of at least 1 pixel"),
+    ],
+)
+def test_unknown_names(tmp_path, wrong, message):
+    arguments = {"name": "shapes", "split": "val", "image_size": 32, "data_dir": tmp_path, **wrong}
+    with pytest.raises(UserError, match=message):
+        data.load(arguments.pop("name"), arguments.pop("split"), **arguments)
+
+
+def test_shapes_and_types():
+    spec = data.training_batches(_pictures(20), batch_size=6, seed=0).element_spec
+    assert {key: (value.shape.as_list(), value.dtype.name) for key, value in spec.items()} == {
+        "images": ([6, 8, 8, 3], "uint8"), "real": ([6, 8, 8, 3], "uint8")}
+    assert data.evaluation_batches(_pictures(20), batch_size=6).element_spec.shape.as_list() == [None, 8, 8, 3]
+
+
+@pytest.mark.parametrize("count, batch_size", [(20, 5), (23, 5), (7, 16), (1, 3)])
+def test_every_picture_once_an_epoch(count, batch_size):
+    """Also where an epoch ends within a batch, and where a batch is longer than an epoch."""
+    epochs = 3
+    batches = data.training_batches(_pictures(count), batch_size=batch_size, seed=1)
+    for drawn in _indices(batches, -(-epochs * count // batch_size)).values():
+        for epoch in drawn[: epochs * count].reshape(epochs, count):
+            assert sorted(epoch) == list(range(count))
+
+
+@pytest.mark.parametrize("start_step", [1, 3, 4, 9, 41])
+def test_an_element_depends_on_seed_and_step_alone(start_step):
+    pictures = _pictures(23)
+    all_steps = list(data.training_batches(pictures, batch_size=5, seed=2).take(45).as_numpy_iterator())
+    resumed = data.training_batches(pictures, batch_size=5, seed=2, start_step=start_step)
+    for expected, element in zip(all_steps[start_step:], resumed.as_numpy_iterator()):
+        np.testing.assert_array_equal(expected["images"], element["images"])
+        np.testing.assert_array_equal(expected["real"], element["real"])
+
+
+def test_start_far_away_is_instant():
+    batches = data.training_batches(_pictures(200), batch_size=25, seed=0, start_step=10**9)
+    assert next(iter(batches))["images"].shape == (25, 8, 8, 3)
+
+
+def test_epochs_streams_and_seeds_are_in_unrelated_orders():
+    count, epochs = 250, 4
+    orders = []
+    for seed in (0, 1, 2**40):
+        batches = data.training_batches(_pictures(count), batch_size=count, seed=seed)
+        for drawn in _indices(batches, epochs).values():
+            orders.extend(drawn.reshape(epochs, count).astype(float))
+    correlations = np.corrcoef(orders + [np.arange(count)])
+    np.fill_diagonal(correlations, 0)
+    assert np.abs(correlations).max() < 4.5 / np.sqrt(count)  # The largest of 300 in a standard deviation of 1/√250.
+    assert all((np.abs(np.diff(order)) == 1).mean() < 0.05 for order in orders)  # Neighbours are separated.
+
+
+def test_evaluation_sees_all_pictures_in_order():
+    batches = list(data.evaluation_batches(_pictures(23), batch_size=10).as_numpy_iterator())
+    assert [len(batch) for batch in batches] == [10, 10, 3]
+    np.testing.assert_array_equal(np.concatenate(batches), _pictures(23))
+
+
+@pytest.mark.parametrize("layout", ["part", "unaligned", "read-only", "strided", "memory-mapped part"])
+def test_any_array_will_do(layout, tmp_path):
+    """Whatever memory an array lies in, the right pictures come out, and it is not written to."""
+    pictures = _pictures(12, size=7)
+    expected = pictures[3:]
+    if layout == "unaligned":
+        memory = np.zeros(pictures.nbytes + 1, np.uint8)
+        view = memory[1:].reshape(pictures.shape)
+        view[:] = pictures
+        given = view[3:]
+    elif layout == "read-only":
+        given = pictures[3:]
+        given.flags.writeable = False
+    elif layout == "strided":
+        given = np.repeat(pictures, 2, axis=0)[6::2]
+    elif layout == "memory-mapped part":
+        np.save(tmp_path / "pictures.npy", pictures)
+        given = np.load(tmp_path / "pictures.npy", mmap_mode="c")[3:]
+    else:
+        given = pictures[3:]
+    drawn = list(data.evaluation_batches(given, batch_size=4).as_numpy_iterator())
+    np.testing.assert_array_equal(np.concatenate(drawn), expected)
+    drawn = _indices(data.training_batches(given, batch_size=9, seed=0), 1)
+    assert sorted(drawn["images"]) == list(range(3, 12))
+
+
+def test_two_replicas_get_contiguous_halves(two_replicas):
+    batches = data.training_batches(_pictures(40), batch_size=8, seed=3, start_step=2)
+    distributed = iter(two_replicas.experimental_distribute_dataset(batches))
+    for expected in batches.take(6).as_numpy_iterator():
+        element = next(distributed)
+        for key in ("images", "real"):
+            halves = two_replicas.experimental_local_results(element[key])
+            assert [half.shape.as_list() for half in halves] == [[4, 8, 8, 3]] * 2
+            np.testing.assert_array_equal(np.concatenate([half.numpy() for half in halves]), expected[key])
+
+
+def test_a_process_ends_while_batches_are_being_prefetched():
+    """A Python function in the pipeline now and then kept the process from ending."""
+    program = (
+        "import numpy as np; from redo_tf.data import training_batches;"
+        "batches = iter(training_batches(np.zeros((2000, 64, 64, 3), np.uint8), batch_size=64, seed=0));"
+        "[next(batches) for _ in range(5)]"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

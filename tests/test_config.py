@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from redo_tf import config as configuration
+from redo_tf.config import BOUNDS, CHOICES, Config, flatten, from_json, load_recipe, override, parse_assignment, to_json
+from redo_tf.config import validate
+from redo_tf.errors import UserError
+
+
+def refusal(call, *arguments) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def overridden(*assignments: str) -> Config:
+    config = Config()
+    for assignment in assignments:
+        override(config, *parse_assignment(assignment))
+    return config
+
+
+# ------------------------------------------------------------------------------------------------------- overrides
+
+@pytest.mark.parametrize("assignment, name, value", [
+    ("seed=7", "seed", 7),
+    ("train.batch_size=16", "train.batch_size", 16),
+    ("model.generator.channels=32", "model.generator.channels", 32),
+    ("model.generator.attention=False", "model.generator.attention", False),
+    ("optimizer.learning_rate=2e-4", "optimizer.learning_rate", 2e-4),
+    ("data.dataset=lfw", "data.dataset", "lfw"),
+    ("model.discriminator.widths=8,16", "model.discriminator.widths", (8, 16)),
+    ("model.discriminator.widths=[8, 16]", "model.discriminator.widths", (8, 16)),
+    ("model.encoder.widths=(8,)", "model.encoder.widths", (8,)),
+    ("model.mask_network.pooling_windows=None", "model.mask_network.pooling_windows", None),
+    ("model.mask_network.pooling_windows=adaptive", "model.mask_network.pooling_windows", "adaptive"),
+    (" train.steps = 5", "train.steps", 5),
+    ("collapse.last_step=-1", "collapse.last_step", -1),
+    ("data.dataset=a=b", "data.dataset", "a=b"),
+])
+def test_an_override_sets_its_field_and_no_other(assignment, name, value):
+    assert flatten(overridden(assignment)) == {**flatten(Config()), name: value}
+
+
+def test_a_whole_number_for_a_real_one_becomes_real():
+    value = overridden("objective.lambda_z=3").objective.lambda_z
+    assert value == 3 and type(value) is float
+
+
+def test_overriding_one_configuration_leaves_the_next_as_it_is():
+    overridden("model.discriminator.widths=1,1", "train.steps=3", "model.encoder.attention=True")
+    assert flatten(Config())["train.steps"] == 40_000
+    assert Config().model.encoder.attention is False
+
+
+@pytest.mark.parametrize("name, near", [
+    ("train.batchsize", "train.batch_size"),
+    ("train.step", "train.steps"),
+    ("batch_size", "train.batch_size"),
+    ("lambda_z", "objective.lambda_z"),
+    ("optimizer.redraw", "objective.redraw"),
+    ("model.generater.channels", "model.generator.channels"),
+])
+def test_an_unknown_name_is_refused_with_the_nearest(name, near):
+    assert refusal(override, Config(), name, 1) == (
+        f"There is no configuration field {name}. Did you mean {near}?")
+
+
+def test_a_name_like_no_other_is_refused_without_a_guess():
+    assert refusal(override, Config(), "qqqqqq", 1) == "There is no configuration field qqqqqq."
+
+
+@pytest.mark.parametrize("name", ["train", "model.generator", "", "train.", "seed.x", "__class__"])
+def test_only_fields_can_be_set_not_sections(name):
+    assert refusal(override, Config(), name, 1).startswith(f"There is no configuration field {name}.")
+
+
+@pytest.mark.parametrize("assignment, wanted", [
+    ("train.batch_size=many", "a whole number, not 'many'"),
+    ("train.batch_size=16.0", "a whole number, not 16.0"),
+    ("train.batch_size=True", "a whole number, not True"),
+    ("train.batch_size=", "a whole number, not ''"),
+    ("train.batch_size=None", "a whole number, not None"),
+    ("train.batch_size={[]: 1}", "a whole number, not '{[]: 1}'"),
+    ("optimizer.learning_rate=fast", "a finite number, not 'fast'"),
+    ("optimizer.learning_rate=True", "a finite number, not True"),
+    ("optimizer.learning_rate=1e999", "a finite number, not inf"),
+    ("optimizer.learning_rate=nan", "a finite number, not 'nan'"),
+    ("model.generator.attention=1", "True or False, not 1"),
+    ("model.generator.attention=yes", "True or False, not 'yes'"),
+    ("data.dataset=3", "a word, not 3"),
+    ("data.dataset=None", "a word, not None"),
+    ("model.mask_network.pooling_windows=4", "a word, not 4"),
+    ("model.encoder.widths=64", "a list of whole numbers, not 64"),
+    ("model.encoder.widths=()", "a list of whole numbers, not ()"),
+    ("model.encoder.widths=64,x", "a list of whole numbers, not '64,x'"),
+    ("model.encoder.widths=64,1.5", "a whole number, not 1.5"),
+    ("model.encoder.widths=64,True", "a whole number, not True"),
+])
+def test_a_value_of_another_type_is_refused(assignment, wanted):
+    name = assignment.partition("=")[0]
+    assert refusal(overridden, assignment) == f"{name} takes {wanted}."
+
+
+def test_a_number_beyond_floating_point_is_refused():
+    assert refusal(override, Config(), "optimizer.learning_rate", 10**400).startswith(
+        "optimizer.learning_rate takes a finite number")
+
+
+def test_a_refused_value_changes_nothing():
+    config = Config()
+    refusal(override, config, "train.steps", "x")
+    assert config == Config()
+
+
+def test_an_assignment_needs_an_equals_sign():
+    assert refusal(parse_assignment, "train.steps") == "--set train.steps is not of the form name=value."
+
+
+# ------------------------------------------------------------------------------------------------------ validation
+
+def test_the_defaults_are_valid():
+    assert validate(Config()) == Config()
+
+
+def test_choices_and_bounds_are_of_fields_that_exist():
+    assert set(CHOICES) | set(BOUNDS) <= set(flatten(Config()))
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_choice_takes_each_of_its_words_and_no_other(name):
+    for word in CHOICES[name]:
+        config = Config()
+        override(config, name, word)
+        validate(config)
+    override(config, name, "other")
+    assert refusal(validate, config) == f"{name} is one of {', '.join(map(str, CHOICES[name]))}, not 'other'."
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_bound_is_inclusive_and_holds(name):
+    lowest, highest = BOUNDS[name]
+    for bound, outside in ((lowest, -1), (highest, 1)):
+        if bound is not None:
+            config = Config()
+            override(config, name, bound)
+            validate(config)
+            override(config, name, bound + outside * (1 if isinstance(bound, int) else 1e-3))
+            assert refusal(validate, config).startswith(f"{name} is ")
+
+
+def test_a_bound_is_told():
+    assert refusal(validate, overridden("train.steps=0")) == "train.steps is from 1 to 99999999, not 0."
+    assert refusal(validate, overridden("objective.lambda_z=-1")) == "objective.lambda_z is at least 0, not -1.0."
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["objective.lambda_z", "optimizer.beta_1", "model.gain"])
+def test_a_recipe_cannot_set_what_is_not_a_number(name, value):
+    config = Config()
+    section, field = name.split(".")
+    setattr(getattr(config, section), field, value)
+    assert refusal(validate, config) == f"{name} takes a finite number, not {value}."
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256])
+def test_sizes_of_32_times_a_power_of_two_are_valid(size):
+    validate(overridden(f"data.image_size={size}"))
+
+
+@pytest.mark.parametrize("size", [-32, 0, 1, 16, 31, 33, 48, 96, 100, 129])
+def test_other_sizes_are_refused(size):
+    message = refusal(validate, overridden(f"data.image_size={size}"))
+    assert message.startswith("data.image_size") and f"{size}" in message and "32, 64, 128" in message
+
+
+@pytest.mark.parametrize("network", ["discriminator", "encoder"])
+def test_widths_are_positive(network):
+    assert refusal(validate, overridden(f"model.{network}.widths=8,0,8")) == (
+        f"model.{network}.widths takes positive whole numbers, not (8, 0, 8).")
+
+
+def test_a_misspelt_field_of_a_recipe_is_refused_with_the_nearest():
+    config = Config()
+    config.train.batchsize = 8
+    assert refusal(validate, config) == (
+        "There is no configuration field train.batchsize. Did you mean train.batch_size?")
+
+
+def test_a_section_overwritten_by_a_recipe_is_refused():
+    config = Config()
+    config.train = None
+    assert refusal(validate, config) == "train takes TrainConfig, not None."
+
+
+# ------------------------------------------------------------------------------------------------------------ JSON
+
+def test_json_gives_the_same_configuration_back():
+    config = overridden("model.encoder.widths=3,4", "model.mask_network.pooling_windows=None", "seed=9",
+                        "optimizer.epsilon=1e-12", "model.generator.attention=False", "data.dataset=lfw")
+    assert from_json(to_json(config)) == config
+    assert json.loads(to_json(config))["model"]["encoder"]["widths"] == [3, 4]
+
+
+def test_json_holds_every_field():
+    def names(value, prefix=""):
+        return {name for key, item in value.items() for name in (
+            names(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key})}
+    assert names(json.loads(to_json(Config()))) == set(flatten(Config()))
+
+
+@pytest.mark.parametrize("text", ["", "{", to_json(Config())[:100], "[]", "null", "3", '"text"', "\0\0\0"])
+def test_what_is_not_a_configuration_is_refused(text):
+    assert refusal(from_json, text).startswith("This configuration is not readable JSON")
+
+
+@pytest.mark.parametrize("text, message", [
+    ('{"seeds": 1}', "There is no configuration field seeds. Did you mean seed?"),
+    ('{"train": {"steps": "x"}}', "train.steps takes a whole number, not 'x'."),
+    ('{"train": {"steps": 0}}', "train.steps is from 1 to 99999999, not 0."),
+    ('{"train": 3}', "There is no configuration field train."),
+])
+def test_json_is_checked_like_everything_else(text, message):
+    assert refusal(from_json, text).startswith(message)
+
+
+# --------------------------------------------------------------------------------------------------------- recipes
+
+RECIPE = """
+from redo_tf.config import Config
+def get_config():
+    config = Config()
+    config.train.steps = 123
+    return config
+"""
+
+
+@pytest.mark.parametrize("path", ["shapes", "shapes.py", "configs/shapes.py", "configs/shapes"])
+def test_a_packaged_recipe_loads_by_name_and_by_path_outside_the_checkout(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe(path).data.dataset == "shapes"
+
+
+def test_every_packaged_recipe_is_valid():
+    assert {"default", "shapes"} <= set(configuration.recipe_names())
+    for name in configuration.recipe_names():
+        validate(load_recipe(name))
+
+
+def test_the_default_recipe_is_the_configurations_defaults():
+    assert load_recipe("default") == Config()
+
+
+def test_a_file_of_ones_own_goes_before_a_packaged_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shapes.py").write_text(RECIPE)
+    assert load_recipe("shapes.py").train.steps == 123
+    assert load_recipe(str(tmp_path / "shapes.py")).train.steps == 123
+
+
+def test_a_recipe_may_start_from_a_packaged_one(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from configs import shapes\ndef get_config():\n  c = shapes.get_config()\n  c.seed = 5\n  return c\n")
+    config = load_recipe(str(tmp_path / "mine.py"))
+    assert (config.seed, config.data.image_size) == (5, 32)
+
+
+def test_loading_twice_gives_two_configurations():
+    load_recipe("shapes").train.steps = 1
+    assert load_recipe("shapes").train.steps > 1
+
+
+def test_a_folder_or_file_that_happens_to_be_named_like_a_data_set_is_no_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shapes").write_text("not Python")
+    assert load_recipe("shapes").data.dataset == "shapes"
+
+
+@pytest.mark.parametrize("path, near", [("shape", "shapes"), ("configs/shpes.py", "shapes"), ("defualt", "default")])
+def test_an_unknown_recipe_is_refused_with_the_nearest(path, near):
+    message = refusal(load_recipe, path)
+    assert message.startswith(f"There is no recipe {path}. Did you mean {near}? Recipes that come with the package: ")
+
+
+def test_a_missing_file_in_another_folder_is_not_taken_for_a_packaged_recipe(tmp_path):
+    assert refusal(load_recipe, str(tmp_path / "shapes.py")).startswith(f"There is no recipe {tmp_path / 'shapes.py'}.")
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("def get_config(:\n", "SyntaxError"),
+    ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
+    ("x = 1\n", "AttributeError"),
+    ("def get_config():\n  return 1 / 0\n", "ZeroDivisionError: division by zero"),
+])
+def test_a_recipe_that_does_not_run_is_told(tmp_path, text, reason):
+    (tmp_path / "broken.py").write_text(text)
+    message = refusal(load_recipe, str(tmp_path / "broken.py"))
+    assert message.startswith(f"The recipe {tmp_path / 'broken.py'} does not run: {reason}")
+
+
+def test_a_recipe_must_return_a_config(tmp_path):
+    (tmp_path / "wrong.py").write_text("def get_config():\n  return {}\n")
+    assert refusal(load_recipe, str(tmp_path / "wrong.py")) == (
+        f"get_config() of the recipe {tmp_path / 'wrong.py'} returns dict, not a Config.")
+
+
+def test_sections_are_dataclasses_all_the_way_down():
+    """`flatten` and `override` rely on it: no field but a section has fields of its own."""
+    for name, value in flatten(Config()).items():
+        assert not dataclasses.is_dataclass(value) and not isinstance(value, dict), name

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from redo_tf.config import Config, to_json
+from redo_tf.errors import UserError
+from redo_tf.workdir import FREE_FIELDS, Workdir
+from redo_tf.config import flatten, override
+
+
+def config(**values) -> Config:
+    made = Config()
+    for name, value in values.items():
+        override(made, name.replace("__", "."), value)
+    return made
+
+
+def trained(path, **values) -> Workdir:
+    """A folder that a run of this configuration has saved a checkpoint in."""
+    workdir = Workdir(str(path))
+    workdir.claim(config(**values), restart=False)
+    os.makedirs(workdir.file("checkpoints"))
+    open(workdir.file("checkpoints", "ckpt-500.index"), "w").close()
+    return workdir
+
+
+def refusal(call, *arguments, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def rows(*steps, restarts=0):
+    return [{"step": step, "restarts": restarts} for step in steps]
+
+
+# ------------------------------------------------------------------------------------------- the configuration of a run
+
+def test_a_new_folder_is_made_and_holds_the_configuration(tmp_path):
+    workdir = Workdir(str(tmp_path / "runs" / "a"))
+    workdir.claim(config(seed=3), restart=False)
+    assert workdir.load_config() == config(seed=3)
+    assert os.listdir(tmp_path / "runs" / "a") == ["config.json"]
+
+
+def test_the_same_configuration_continues(tmp_path):
+    workdir = trained(tmp_path / "run", seed=3)
+    before = contents(tmp_path)
+    workdir.claim(config(seed=3), restart=False)
+    assert contents(tmp_path) == before
+
+
+def test_another_configuration_is_refused_with_the_field_and_both_values_and_nothing_changes(tmp_path):
+    workdir = trained(tmp_path / "run", seed=3)
+    before = contents(tmp_path)
+    assert refusal(workdir.claim, config(seed=4), restart=False) == (
+        f"{tmp_path / 'run'} holds a run of another configuration: seed is 3 there and 4 here. "
+        "Choose another --workdir, or --restart to move that run aside and begin anew.")
+    assert contents(tmp_path) == before
+
+
+def test_many_differences_are_counted(tmp_path):
+    workdir = trained(tmp_path / "run")
+    other = config(seed=1, model__regions=3, model__latent_size=4, objective__lambda_z=1.0, train__batch_size=5)
+    message = refusal(workdir.claim, other, restart=False)
+    assert message.count(" there and ") == 3 and "(and 2 more)" in message
+
+
+@pytest.mark.parametrize("name", [name for name in flatten(Config()) if name not in FREE_FIELDS])
+def test_every_field_that_can_change_a_weight_is_compared(tmp_path, name):
+    old = flatten(Config())[name]
+    new = {bool: lambda: not old, int: lambda: old + 1, float: lambda: old / 2 + 0.1, str: lambda: old + "x",
+           tuple: lambda: old + (1,)}[type(old)]()
+    workdir = trained(tmp_path / "run")
+    assert f"{name} is {old} there and {new} here" in refusal(
+        workdir.claim, config(**{name.replace(".", "__"): new}), restart=False)
+
+
+@pytest.mark.parametrize("name", FREE_FIELDS)
+def test_a_free_field_may_change_and_the_new_value_is_kept(tmp_path, name):
+    workdir = trained(tmp_path / "run")
+    changed = config(**{name.replace(".", "__"): 7})
+    workdir.claim(changed, restart=False)
+    assert workdir.load_config() == changed
+
+
+def test_a_mistaken_first_command_does_not_occupy_the_folder(tmp_path):
+    """It wrote its configuration, then failed (no archive, say) before there was a checkpoint."""
+    workdir = Workdir(str(tmp_path / "run"))
+    workdir.claim(config(data__dataset="lfw"), restart=False)
+    workdir.claim(config(data__dataset="shapes"), restart=False)
+    assert workdir.load_config().data.dataset == "shapes"
+
+
+def test_restart_moves_the_run_aside_every_time_and_deletes_nothing(tmp_path):
+    workdir = trained(tmp_path / "run", seed=3)
+    first = contents(tmp_path / "run")
+    workdir.claim(config(seed=4), restart=True)
+    second = contents(tmp_path / "run")
+    workdir.claim(config(seed=5), restart=True)
+    assert contents(tmp_path / "run.old1") == first
+    assert contents(tmp_path / "run.old2") == second
+    assert workdir.load_config().seed == 5
+    assert os.listdir(tmp_path / "run") == ["config.json"]
+
+
+def test_restart_where_there_is_no_run_begins_one(tmp_path):
+    Workdir(str(tmp_path / "run")).claim(config(), restart=True)
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_trailing_slash_changes_nothing(tmp_path):
+    trained(tmp_path / "run")
+    Workdir(f"{tmp_path / 'run'}/").claim(config(), restart=True)
+    assert sorted(os.listdir(tmp_path)) == ["run", "run.old1"]
+
+
+def test_a_folder_below_a_regular_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("text")
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        message = refusal(Workdir(str(path)).claim, config(), restart=False)
+        assert message.startswith(f"The run cannot be written to {path} (") and message.endswith("another --workdir.")
+    assert (tmp_path / "file").read_text() == "text"
+
+
+@pytest.mark.parametrize("path", ["none", "file", "file/run", "empty"])
+def test_a_folder_without_a_run_is_told(tmp_path, path):
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "empty").mkdir()
+    assert refusal(Workdir(str(tmp_path / path)).load_config) == (
+        f"{tmp_path / path} holds no run (no config.json): train one there, or check --workdir.")
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"{", to_json(Config()).encode()[:200], b"\xff\xfe\x00", b"\0" * 100, b"[]", b'{"seed": "x"}'])
+def test_a_damaged_configuration_is_told_in_one_sentence_and_stays(tmp_path, content):
+    workdir = trained(tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_bytes(content)
+    message = refusal(workdir.load_config)
+    assert message.startswith(f"{tmp_path / 'run' / 'config.json'} is damaged: ")
+    assert refusal(workdir.claim, config(), restart=False) == message
+    assert (tmp_path / "run" / "config.json").read_bytes() == content
+
+
+# ------------------------------------------------------------------------------------------------------------- metrics
+
+def test_a_run_without_metrics_has_no_rows(tmp_path):
+    assert Workdir(str(tmp_path)).metrics() == []
+
+
+def test_metrics_are_one_json_object_a_line_oldest_first(tmp_path):
+    workdir = Workdir(str(tmp_path))
+    for row in rows(1, 2, 3):
+        workdir.append_metrics(row)
+    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == rows(1, 2, 3)
+    assert workdir.metrics() == rows(1, 2, 3)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 10, 25])
+def test_a_last_line_cut_off_is_left_out_and_the_next_row_starts_a_line(tmp_path, cut):
+    workdir = Workdir(str(tmp_path))
+    for row in rows(1, 2):
+        workdir.append_metrics(row)
+    text = (tmp_path / "metrics.jsonl").read_text()
+    (tmp_path / "metrics.jsonl").write_text(text[:-cut])
+    expected = rows(1, 2) if cut == 1 else rows(1)  # Without its line feed alone, a row is whole.
+    assert workdir.metrics() == expected
+    workdir.append_metrics({"step": 3, "restarts": 0})
+    assert workdir.metrics() == expected + rows(3)
+
+
+@pytest.mark.parametrize("restarts, step, kept", [
+    (1, 4, rows(2, 4, 6) + rows(2, 4, restarts=1)),
+    (1, 5, rows(2, 4, 6) + rows(2, 4, restarts=1)),
+    (1, 0, rows(2, 4, 6)),
+    (0, 4, rows(2, 4)),
+    (0, -1, []),
+    (1, 6, rows(2, 4, 6) + rows(2, 4, 6, restarts=1)),
+])
+def test_what_was_written_after_the_checkpoint_is_forgotten(tmp_path, restarts, step, kept):
+    workdir = Workdir(str(tmp_path))
+    for row in rows(2, 4, 6) + rows(2, 4, 6, restarts=1):
+        workdir.append_metrics(row)
+    workdir.forget_metrics_after(restarts, step)
+    assert workdir.metrics() == kept
+
+
+def test_the_summary_is_json(tmp_path):
+    Workdir(str(tmp_path)).write_summary({"steps": 3, "best": {"val/iou": 0.5}})
+    assert json.loads((tmp_path / "summary.json").read_text()) == {"steps": 3, "best": {"val/iou": 0.5}}
