@@ -16,7 +16,7 @@ def get_config():
     config.optimizer.discriminator_learning_rate = 4e-4
     config.optimizer.mask_learning_rate = 2e-5
     config.train.batch_size = 8
-    config.train.steps = 6000
+    config.train.steps = 5000
     config.train.precision = "mixed_bfloat16"
     config.train.mask_average = 0.999
     return config

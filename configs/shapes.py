@@ -18,7 +18,7 @@ def get_config():
     config.optimizer.discriminator_learning_rate = 4e-4
     config.optimizer.mask_learning_rate = 2e-4
     config.train.batch_size = 16
-    config.train.steps = 4500
+    config.train.steps = 4000
     config.train.precision = fastest_on_cpu()
     config.train.mask_average = 0.99
     return config

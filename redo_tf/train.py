@@ -1,4 +1,4 @@
-"""Trains ReDO on a data set: pictures in, a network that cuts out their objects out. No labels are used in training.
+"""Trains ReDO on a data set: pictures in, a network that cuts their objects out. No labels are used in training.
 
   python -m redo_tf.train                              # generated shapes, no download
   python -m redo_tf.train --dataset=lfw --data_dir=…   # the paper's LFW recipe, from the original archives
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from redo_tf import cli, config as configuration
+from redo_tf import cli, config as configuration, data
 from redo_tf.data import NAMES
 from redo_tf.errors import UserError
 from redo_tf.trainer import Trainer
@@ -50,6 +50,11 @@ def _check_dataset(name: str) -> None:
 def main() -> None:
     config = resolve(FLAGS.dataset, FLAGS.config, FLAGS.set)
     workdir = Workdir(cli.WORKDIR.value or f"runs/{config.data.dataset}")
+    if not FLAGS.restart:
+        workdir.check(config)
+    for split in ("train", "val"):  # A mistake in the data shows before the run's folder is touched.
+        data.load(config.data.dataset, split, data_dir=cli.DATA_DIR.value, image_size=config.data.image_size,
+                  resize=config.data.resize)
     workdir.claim(config, FLAGS.restart)
     summary = Trainer(config, workdir, cli.DATA_DIR.value).run()
     best = summary["best"]

@@ -166,7 +166,7 @@ class Trainer:
         batches = iter(self.strategy.experimental_distribute_dataset(training_batches(
             self.train.images, batch_size=config.batch_size, seed=seed, start_step=step)))
         pending: List[Dict[str, tf.Tensor]] = []  # Of the iterations since the last fetch.
-        clock = time.perf_counter()
+        clock, traced = time.perf_counter(), False  # The first iteration is mostly tracing: fetched alone, not timed.
         with bar(config.steps, self.config.data.dataset, initial=step) as progress:
             while step < config.steps:
                 pending.append(self.step_function(next(batches), seed, step))
@@ -180,13 +180,14 @@ class Trainer:
                 if stop is not None:
                     due["evaluate"] = step % config.eval_every == 0
                     due["sample"] = step % config.sample_every == 0
-                if not any(due.values()):
+                if traced and not any(due.values()):
                     continue
                 fetched = self._fetch(pending, step)
                 means = {name: values.mean(0) for name, values in fetched.items()}
                 pending = []
                 seconds = time.perf_counter() - clock
-                self.window.add(fetched, seconds)
+                self.window.add(fetched, seconds, timed=traced)
+                traced = True
                 self.progress["seconds"].assign_add(seconds)
                 self.progress["step"].assign(step)
                 self._write_scalars(means, step, restarts)
@@ -231,7 +232,7 @@ class Trainer:
             data.regions(self.config.data.dataset), self.config.model.regions)
         means = self.window.means()
         train_sizes = means.pop("region_sizes").tolist()
-        images_per_second = self.window.iterations * self.config.train.batch_size / self.window.seconds
+        images_per_second = self.window.iterations_per_second() * self.config.train.batch_size
         self.window.clear()
         row = {"step": step, "restarts": restarts, "seed": self.seed(restarts),
                "seconds": round(self._progress("seconds"), 3), "images_per_second": round(images_per_second, 3),

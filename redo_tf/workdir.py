@@ -40,6 +40,22 @@ class Workdir:
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.file('config.json')} is damaged: {error}") from error
 
+    def check(self, config: Config) -> None:
+        """Whether a run of this configuration can be begun or continued here.
+
+        Raises:
+          UserError: a run of another configuration is here.
+        """
+        if not os.path.exists(self.file("config.json")):
+            return
+        old, new = configuration.flatten(self.load_config()), configuration.flatten(config)
+        changed = [f"{name} is {old[name]} there and {value} here" for name, value in new.items()
+                   if old[name] != value and name not in FREE_FIELDS]
+        if changed:
+            more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
+            raise UserError(f"{self.path} holds a run of another configuration: {'; '.join(changed[:3])}{more}. "
+                            "Choose another --workdir, or --restart to move that run aside and begin anew.")
+
     def claim(self, config: Config, restart: bool) -> None:
         """Makes the folder this configuration's: creates it, continues it, or moves an older run aside.
 
@@ -63,15 +79,6 @@ class Workdir:
         """Whether there is anything to continue; a mistaken first command leaves nothing but its configuration."""
         folder = self.file("checkpoints")
         return os.path.isdir(folder) and any(name.endswith(".index") for name in os.listdir(folder))
-
-    def _check_same(self, config: Config) -> None:
-        old, new = configuration.flatten(self.load_config()), configuration.flatten(config)
-        changed = [f"{name} is {old[name]} there and {value} here" for name, value in new.items()
-                   if old[name] != value and name not in FREE_FIELDS]
-        if changed:
-            more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
-            raise UserError(f"{self.path} holds a run of another configuration: {'; '.join(changed[:3])}{more}. "
-                            "Choose another --workdir, or --restart to move that run aside and begin anew.")
 
     def metrics(self) -> List[Dict[str, Any]]:
         """One dictionary an evaluation, oldest first; a last line cut off by a crash is left out."""

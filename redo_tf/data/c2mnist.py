@@ -127,7 +127,7 @@ class C2Mnist(PictureBuilder):
     """TFDS builder of colored-2-MNIST: 20,000 train, 1,000 val, 1,000 test, at any size."""
 
     name = "redo_c2mnist"
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.0.0")  # To be raised when any picture changes: prepared data is kept by version.
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = [picture_size(size) for size in (128, 64, 32, 256)]
     REGIONS = 3

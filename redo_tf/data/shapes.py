@@ -192,7 +192,7 @@ class Shapes(PictureBuilder):
     """TFDS builder of `draw`'s pictures: 10,000 train, 1,000 val, 1,000 test, at any size."""
 
     name = "redo_shapes"
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.0.0")  # To be raised when any picture changes: prepared data is kept by version.
     RELEASE_NOTES = {"1.0.0": "First release."}
     BUILDER_CONFIGS = [picture_size(size) for size in (64, 32, 128, 256)]
     DESCRIPTION = (

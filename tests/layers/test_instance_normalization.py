@@ -97,17 +97,28 @@ def test_conditional_batch_norm_in_inference_uses_the_moving_statistics_and_leav
     np.testing.assert_array_equal(layer.normalization.moving_mean, mean)
 
 
-def test_conditional_batch_norm_sees_the_batch_of_all_replicas(two_replicas):
-    expected = build(ConditionalBatchNormalization)((maps(), latents()), training=True)
-    tf.keras.utils.set_random_seed(0)
+def test_conditional_batch_norm_and_its_gradients_see_the_batch_of_all_replicas(two_replicas):
+    alone = build(ConditionalBatchNormalization)
     with two_replicas.scope():
         layer = build(ConditionalBatchNormalization)
+    layer.set_weights(alone.get_weights())
+
+    def outputs_and_gradients(layer, x, z, weights):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer((x, z), training=True)
+            loss = tf.reduce_sum(weights * outputs)
+        return [outputs, *tape.gradient(loss, [x, layer.scale.kernel])]
+
+    arguments = [tf.constant(part) for part in (maps(), latents(), maps()[::-1])]
     halves = two_replicas.experimental_distribute_values_from_function(
-        lambda context: tuple(tf.constant(np.split(part, 2)[context.replica_id_in_sync_group])
-                              for part in (maps(), latents())))
-    outputs = two_replicas.run(tf.function(lambda inputs: layer(inputs, training=True)), args=(halves,))
-    np.testing.assert_allclose(
-        tf.concat(two_replicas.experimental_local_results(outputs), axis=0), expected, atol=TOLERANCE)
+        lambda context: tuple(tf.split(part, 2)[context.replica_id_in_sync_group] for part in arguments))
+    results = two_replicas.run(tf.function(lambda parts: outputs_and_gradients(layer, *parts)), args=(halves,))
+    outputs, by_x, by_kernel = [two_replicas.experimental_local_results(part) for part in results]
+    expected = outputs_and_gradients(alone, *arguments)
+    np.testing.assert_allclose(tf.concat(outputs, axis=0), expected[0], atol=TOLERANCE)
+    np.testing.assert_allclose(tf.concat(by_x, axis=0), expected[1], atol=TOLERANCE)
+    np.testing.assert_allclose(tf.add_n(by_kernel), expected[2], atol=1e-3)  # sums of 240 values near 10
 
 
 @pytest.mark.parametrize("layer_class", [ConditionalInstanceNormalization, ConditionalBatchNormalization])
