@@ -11,6 +11,8 @@ INSTALLED = .venv/installed
 
 demo: $(INSTALLED)
 	.venv/bin/redo-tf train --dataset=shapes --workdir=runs/demo-$(SEED) --set seed=$(SEED)
+	.venv/bin/redo-tf evaluate --workdir=runs/demo-$(SEED) --split=test
+	@echo "Input, true mask, inferred mask, and each region redrawn: $$(ls $(CURDIR)/runs/demo-$(SEED)/samples/*.png | tail -n 1)"
 
 test: $(INSTALLED)
 	.venv/bin/python -m pytest tests

@@ -49,7 +49,12 @@ def use_pictures(monkeypatch, masks: bool = True) -> None:
 
 
 def trainer(folder: Any, *assignments: str, strategy: Optional[tf.distribute.Strategy] = None) -> Trainer:
-    """Of a new run, or of the one that is there."""
+    """Of a new run, or of the one that is there, as the first of its process.
+
+    Keras numbers layers through a whole process, and TensorFlow orders some sums by layers' names: two trainers with other
+    numbers may differ in the last bit.
+    """
+    tf.keras.backend.clear_session()
     settings, workdir = config(*assignments), Workdir(os.fspath(folder))
     workdir.claim(settings, restart=False)
     return Trainer(settings, workdir, strategy=strategy)

@@ -112,8 +112,7 @@ def build(subject: Subject) -> tf.Module:
     subject.call(module, inputs(subject, 2))
     rng = np.random.default_rng(1)
     for variable in module.variables:
-        # Noise of a tenth; upwards only, as the moving variances must stay positive.
-        variable.assign(variable + 0.1 * np.abs(rng.normal(size=variable.shape)))
+        variable.assign(variable + rng.uniform(-0.2, 0.2, variable.shape))  # Moving variances of 1 stay positive.
     return module
 
 
@@ -168,21 +167,27 @@ def test_mixed_bfloat16_keeps_float32_variables_and_comes_near_float32s_results(
     for variable, value in zip(module.variables, exact.variables):
         variable.assign(value)
     actual = subject.call(module, inputs(subject, 2))
-    print(max(float(np.abs(tf.cast(a, tf.float32)-e).max()/np.abs(e).max()) for a,e in zip(tf.nest.flatten(actual), tf.nest.flatten(expected))))
+    # A rounding is 2⁻⁹ at most. A layer has a few of them, a model some thirty layers, whose errors partly cancel.
+    is_model = isinstance(module, (tf.keras.Model, models.Redo))
+    assert_near(actual, expected, 2**-4 if is_model else 2**-6)
     assert {variable.dtype for variable in module.variables} == {tf.float32}
-    if isinstance(module, (tf.keras.Model, models.Redo)):
-        assert {part.dtype for part in tf.nest.flatten(actual)} == {tf.float32}  # What losses and users see.
+    if is_model:  # What losses and users see.
+        assert {part.dtype for part in tf.nest.flatten(actual)} == {tf.float32}
 
 
 def test_gradients_reach_every_trainable_variable_but_the_idle(subject):
     module = build(subject)
     with tf.GradientTape() as tape:
-        outputs = subject.call(module, inputs(subject, 2))
+        outputs = tf.nest.flatten(subject.call(module, inputs(subject, 2)))
         rng = np.random.default_rng(2)
-        loss = tf.add_n([tf.reduce_sum(rng.normal(size=part.shape) * part) for part in tf.nest.flatten(outputs)])
+        loss = tf.add_n([tf.reduce_mean(rng.normal(size=part.shape) * part) / tf.reduce_max(tf.abs(part))
+                         for part in outputs])
     variables = module.trainable_variables
-    sizes = np.array([np.abs(gradient).max() for gradient in tape.gradient(loss, variables)])
-    print(sorted(zip((sizes/sizes.max()), [v.name for v in variables]))[:8])
-    rounding = 1e-6 * sizes.max()
-    idle = {id(variable) for variable in subject.idle(module)}
-    assert {id(variable) for variable, size in zip(variables, sizes) if size < rounding} == idle
+    gradients = zip(variables, tape.gradient(loss, variables))
+    sizes = {variable.name: np.abs(gradient).max() for variable, gradient in gradients}
+    largest = {}  # of each network
+    for name, size in sizes.items():
+        network = name.split("/")[0]
+        largest[network] = max(largest.get(network, 0.0), size)
+    assert {name for name, size in sizes.items() if size < 1e-5 * largest[name.split("/")[0]]} == {
+        variable.name for variable in subject.idle(module)}  # Float32 leaves them about 1e-7.
