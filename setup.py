@@ -24,6 +24,7 @@ setup(
         "tensorflow-datasets==4.9.10; python_version >= '3.10'",  # the data sets' builders
         "tensorflow-datasets==4.9.3; python_version < '3.10'",  # the last one for Python 3.9
         "tensorflow-metadata<1.18",  # later ones need protobuf 5, which TensorFlow 2.15 cannot use
+        "importlib_resources==6.5.2",  # tensorflow-datasets imports it without asking for it
         "numpy==1.26.4",  # the last 1.x; TensorFlow 2.15 is built against it
         "scipy==1.13.1",  # the assignment problem in the metrics
         "absl-py==2.5.0",  # flags and logging
