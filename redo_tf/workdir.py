@@ -41,12 +41,18 @@ class Workdir:
             raise UserError(f"{self.file('config.json')} is damaged: {error}") from error
 
     def check(self, config: Config) -> None:
-        """Whether a run of this configuration can be begun or continued here.
+        """Whether a run of this configuration can be begun or continued here; changes nothing.
 
         Raises:
-          UserError: a run of another configuration is here.
+          UserError: a run of another configuration is here, or the folder cannot be made or written.
         """
-        if not os.path.exists(self.file("config.json")):
+        ground = self.path  # As much of the path as is there.
+        while not os.path.exists(ground):
+            ground = os.path.dirname(ground)
+        if not (os.path.isdir(ground) and os.access(ground, os.W_OK)):
+            raise UserError(f"The run cannot be written to {self.path} ({ground} is not a folder that may be written to): "
+                            "choose another --workdir.")
+        if not (os.path.exists(self.file("config.json")) and self._has_checkpoint()):
             return
         old, new = configuration.flatten(self.load_config()), configuration.flatten(config)
         changed = [f"{name} is {old[name]} there and {value} here" for name, value in new.items()
@@ -68,8 +74,7 @@ class Workdir:
             logging.info("The earlier run was moved to %s.", aside)
         try:
             os.makedirs(self.path, exist_ok=True)
-            if os.path.exists(self.file("config.json")) and self._has_checkpoint():
-                self._check_same(config)
+            self.check(config)
             write_text(self.file("config.json"), configuration.to_json(config))
         except OSError as error:
             raise UserError(f"The run cannot be written to {self.path} ({error.strerror}): "

@@ -1,8 +1,8 @@
 """One training iteration, compared with the equations and with Adam in NumPy.
 
-Adam with β₁ = 0 and fresh moments moves every weight by its whole learning rate in the direction of its gradient's sign:
-the size of a gradient would not be tested, and rounding would flip the sign of the smallest. So the second moments start
-at 1 here, where the update is smooth in the gradient.
+Adam with β₁ = 0 and fresh moments moves every weight by its whole learning rate, whichever way its gradient points: the
+gradient's size would not be tested, and rounding would turn the smallest around. So second moments start at 1 here,
+where the step is smooth in the gradient.
 """
 from __future__ import annotations
 
@@ -52,14 +52,15 @@ class Run:
     step: TrainingStep
     initial: List[np.ndarray]
 
-    def reset(self, second_moment: float = 1.0) -> Run:
+    def reset(self) -> Run:
+        """Back to the start. First moments are forgotten at once, as β₁ = 0."""
         for variable, value in zip(self.model.variables, self.initial):
             variable.assign(value)
         self.average.set_weights(self.model.mask_network.get_weights())
         for name, network in networks(self.model).items():
             self.optimizers[name].iterations.assign(0)
             for variable in network.trainable_variables:
-                self.optimizers[name].get_slot(variable, "v").assign(tf.fill(variable.shape, second_moment))
+                self.optimizers[name].get_slot(variable, "v").assign(tf.ones_like(variable))
         return self
 
     def __call__(self, step: int = 0, seed: int = SEED) -> Dict[str, np.ndarray]:
@@ -75,6 +76,11 @@ class Run:
     def weights(self) -> Dict[str, List[np.ndarray]]:
         return {name: [variable.numpy() for variable in network.trainable_variables]
                 for name, network in networks(self.model).items()}
+
+    def constants(self) -> List[np.ndarray]:
+        """Every u."""
+        return [variable.numpy() for network in networks(self.model).values()
+                for variable in network.non_trainable_variables]
 
 
 def build(strategy: Optional[tf.distribute.Strategy] = None, like: Optional[Run] = None, **overrides) -> Run:
@@ -252,6 +258,18 @@ def test_discriminator_loss_is_that_of_the_equations(model, region):
         np.testing.assert_allclose(np.mean(actual[name]), value, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+def test_batch_normalization_paints_with_the_batchs_statistics_for_both_updates():
+    model = build(model__generator__normalization="batch").model
+    images = in_model_range("images")
+    fakes, whole, _ = redrawn(model, images, noise(), range(2))
+    np.testing.assert_allclose(make_fakes(model, images, noise(), None), tf.concat(fakes, axis=0), atol=1e-5)
+    loss = generator_loss(model, Config().objective, images, noise(), None)
+    np.testing.assert_allclose(
+        np.mean(loss["information"]), np.mean((model.encoder(whole) - noise())**2), rtol=1e-5)
+    inference = tf.reduce_sum(model.paint(model.mask_network(images), noise()), axis=0)
+    assert np.abs(inference - whole).max() > 0.05
+
+
 def test_the_discriminators_loss_has_no_gradient_for_the_other_networks(model):
     with tf.GradientTape() as tape:
         fakes = make_fakes(model, in_model_range("images"), noise(), None)
@@ -275,14 +293,16 @@ def assert_same_weights(actual, expected, before, share=1e-3):
 
 def test_two_iterations_are_those_of_the_equations_and_of_adam_in_numpy(run):
     start, adam = run.weights(), NumpyAdam()
-    expected = [(expected_iteration(run.model, adam, step), run.weights()) for step in (0, 1)]
+    expected = [(expected_iteration(run.model, adam, step), run.weights(), run.constants()) for step in (0, 1)]
     run.reset()
-    for step, (metrics, weights) in enumerate(expected):
+    for step, (metrics, weights, constants) in enumerate(expected):
         actual = run(step)
         assert actual.keys() == metrics.keys()
         for name, value in metrics.items():
             np.testing.assert_allclose(actual[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
         assert_same_weights(run.weights(), weights, start)
+        for one, other in zip(run.constants(), constants):
+            np.testing.assert_allclose(one, other, atol=1e-5)
         start = weights
 
 
@@ -422,7 +442,12 @@ def test_one_sampled_region_moves_its_own_generator_alone():
         after = run.weights()
         return {name for name in after if moved(before[name], after[name])}
 
-    steps = [who_moves(step) for step in range(8)]
+    layer = run.model.discriminator.trunk.first.conv1
+    kernel, u = layer.w.numpy().reshape(-1, 4), layer.u.numpy()[0]
+    u = kernel.T @ kernel @ u
+    steps = [who_moves(0)]
+    np.testing.assert_allclose(layer.u[0], u / np.linalg.norm(u), atol=1e-5)  # One power iteration for both updates.
+    steps += [who_moves(step) for step in range(1, 8)]
     chosen = [names - {"mask_network", "encoder", "discriminator"} for names in steps]
     assert all(names >= {"mask_network", "encoder", "discriminator"} for names in steps)
     assert set.union(*chosen) == {"generator_0", "generator_1"} and all(len(names) == 1 for names in chosen)

@@ -103,7 +103,7 @@ def test_the_summary_is_what_run_returns_and_repeats_the_metrics(finished):
 def test_tensorboard_shows_losses_scores_and_pictures(finished):
     trainer, _ = finished
     found = scalars(trainer.workdir.file("tensorboard"))
-    assert [step for step, _ in found["generator/total"]] == [2, 3, 4, 6]  # Logged, evaluated or saved.
+    assert [step for step, _ in found["generator/total"]] == [1, 2, 3, 4, 6]  # The first, logged, evaluated or saved.
     rows = trainer.workdir.metrics()
     for name in ("val/iou", "val/accuracy_per_image"):
         assert [(step, float(value)) for step, value in found[name]] == [

@@ -67,6 +67,15 @@ def test_another_configuration_is_refused_with_the_field_and_both_values_and_not
     assert contents(tmp_path) == before
 
 
+def test_checking_refuses_the_same_and_changes_nothing(tmp_path):
+    workdir = trained(tmp_path / "run", seed=3)
+    before = contents(tmp_path)
+    assert "seed is 3 there and 4 here" in refusal(workdir.check, config(seed=4))
+    workdir.check(config(seed=3))
+    Workdir(str(tmp_path / "new" / "run")).check(config())
+    assert contents(tmp_path) == before and not (tmp_path / "new").exists()
+
+
 def test_many_differences_are_counted(tmp_path):
     workdir = trained(tmp_path / "run")
     other = config(seed=1, model__regions=3, model__latent_size=4, objective__lambda_z=1.0, train__batch_size=5)
@@ -126,8 +135,9 @@ def test_a_trailing_slash_changes_nothing(tmp_path):
 def test_a_folder_below_a_regular_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("text")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
-        message = refusal(Workdir(str(path)).claim, config(), restart=False)
-        assert message.startswith(f"The run cannot be written to {path} (") and message.endswith("another --workdir.")
+        for call in (lambda: Workdir(str(path)).check(config()), lambda: Workdir(str(path)).claim(config(), restart=False)):
+            message = refusal(call)
+            assert message.startswith(f"The run cannot be written to {path} (") and message.endswith("another --workdir.")
     assert (tmp_path / "file").read_text() == "text"
 
 

@@ -20,7 +20,7 @@ def test_types_and_labels(pictures):
 
 
 def test_object_share_is_a_seventh_to_a_half(pictures):
-    # Shares are drawn from .20 to .45; an outline that does not fit is scaled down, and one in ten is cut off a little.
+    # Shares are drawn from .28 to .50; an outline that does not fit is scaled down, and one in ten is cut off a little.
     shares = np.array([mask.mean() for _, mask in pictures])
     assert 1 / 7 < shares.min() and shares.max() < 0.5
     assert np.percentile(shares, 90) - np.percentile(shares, 10) > 0.15
