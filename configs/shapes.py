@@ -28,13 +28,12 @@ def get_config():
     config.model.encoder.widths = (16, 32, 64, 128)
     config.objective.regions = "worst"
     config.objective.beta = 4.0
-    config.objective.lambda_z = 1.0
     config.optimizer.learning_rate = 2e-4
     config.optimizer.encoder_learning_rate = 2e-4
     config.optimizer.discriminator_learning_rate = 4e-4
     config.optimizer.mask_learning_rate = 2e-4
     config.train.batch_size = 16
-    config.train.steps = 3000
+    config.train.steps = 3500
     config.train.precision = fastest_on_cpu()
     config.train.mask_average = 0.99
     return config

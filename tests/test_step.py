@@ -97,10 +97,13 @@ def build(strategy: Optional[tf.distribute.Strategy] = None, like: Optional[Run]
 
 
 def initial(model: Redo) -> List[np.ndarray]:
-    """The model's own, but biases and attention are switched on, and scores and estimates are near 1 (as the sums over
-    sixteen places are not), so that both sides of the hinge are met."""
+    """The model's own, but biases and attention are switched on, kernels have different singular values, so that u moves,
+    and scores and estimates are near 1 (as the sums over sixteen places are not), so that both sides of the hinge are met.
+    """
     rng = np.random.default_rng(0)
-    for variable in model.variables:
+    for variable in model.trainable_variables:
+        if "kernel" in variable.name:
+            variable.assign(variable * rng.normal(1.0, 0.5, variable.shape))
         if any(word in variable.name for word in ("bias", "gamma", "offset")):
             variable.assign(0.3 * rng.normal(size=variable.shape))
     for kernel in (model.discriminator.score.kernel, model.encoder.latents.kernel):

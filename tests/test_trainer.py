@@ -23,8 +23,9 @@ from redo_tf.workdir import Workdir
 
 
 @pytest.fixture(autouse=True)
-def few_pictures(monkeypatch):
+def small_things(monkeypatch):
     tiny.use_pictures(monkeypatch)
+    tiny.use_toy_networks(monkeypatch)
 
 
 def checkpoint_numbers(folder):
@@ -60,6 +61,7 @@ def finished(tmp_path_factory):
     """A trainer that ran 6 steps: evaluated after 3 and 6, saved after 2, 4 and 6. And the summary it returned."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         tiny.use_pictures(monkeypatch)
+        tiny.use_toy_networks(monkeypatch)
         trainer = tiny.trainer(tmp_path_factory.mktemp("finished") / "run", *FULL)
         return trainer, trainer.run()
 

@@ -1,4 +1,4 @@
-"""A configuration and pictures so small that a whole run takes seconds."""
+"""A configuration, pictures and networks so small that a whole run takes seconds."""
 from __future__ import annotations
 
 import functools
@@ -9,8 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from redo_tf import config as configuration
-from redo_tf.config import Config
+from redo_tf.config import Config, ModelConfig
 from redo_tf.data import Split, shapes
+from redo_tf.layers import SpectralNormalization
+from redo_tf.models import Redo
 from redo_tf.step import networks
 from redo_tf.trainer import Trainer
 from redo_tf.workdir import Workdir
@@ -46,6 +48,57 @@ def use_pictures(monkeypatch, masks: bool = True) -> None:
         found = pictures(split)
         return found if masks else Split(found.images, None, found.ids)
     monkeypatch.setattr("redo_tf.data.load", load)
+
+
+class ToyMaskNetwork(tf.keras.Model):
+    """I [B, S, S, 3] → M [B, S, S, n]: one convolution."""
+
+    def __init__(self, regions: int):
+        super().__init__()
+        self.logits = tf.keras.layers.Conv2D(regions, 3, padding="same")
+
+    def call(self, images):
+        return tf.nn.softmax(tf.cast(self.logits(images), tf.float32))
+
+
+class ToyGenerator(tf.keras.Model):
+    """(M_k [B, S, S, 1], z_k [B, d]) → M_k ⊙ V_k [B, S, S, 3]: a colour from z, tinted by the mask."""
+
+    def __init__(self):
+        super().__init__(autocast=False)
+        self.colour = tf.keras.layers.Dense(3)
+        self.tint = SpectralNormalization(tf.keras.layers.Conv2D(3, 3, padding="same"))
+
+    def call(self, inputs, training=None):
+        mask, z = inputs
+        return tf.tanh(tf.cast(self.colour(z)[:, None, None] + self.tint(mask), tf.float32)) * mask
+
+
+class ToyTrunk(tf.keras.Model):
+    """[B, S, S, 3] → [B] + shape: one convolution, a sum, one linear layer."""
+
+    def __init__(self, shape=()):
+        super().__init__()
+        self.convolution = SpectralNormalization(tf.keras.layers.Conv2D(4, 4, strides=4, activation="relu"))
+        self.linear = tf.keras.layers.Dense(int(np.prod(shape)), dtype="float32")
+        self.shape_of_result = [-1, *shape]
+
+    def call(self, images):
+        summed = tf.reduce_sum(tf.cast(self.convolution(images), tf.float32), axis=[1, 2])
+        return tf.reshape(self.linear(summed), self.shape_of_result)
+
+
+def build_toy(config: ModelConfig, image_size: int) -> Redo:
+    model = Redo(ToyMaskNetwork(config.regions), [ToyGenerator() for _ in range(config.regions)], ToyTrunk(),
+                 ToyTrunk((config.regions, config.latent_size)), image_size, config.latent_size)
+    model.build()
+    return model
+
+
+def use_toy_networks(monkeypatch) -> None:
+    """Trainers get networks of one or two layers, which the compiled step is traced for in a second instead of ten."""
+    monkeypatch.setattr("redo_tf.trainer.build_model", build_toy)
+    monkeypatch.setattr("redo_tf.trainer.build_mask_network", lambda config: ToyMaskNetwork(config.regions))
 
 
 def trainer(folder: Any, *assignments: str, strategy: Optional[tf.distribute.Strategy] = None) -> Trainer:
