@@ -87,6 +87,7 @@ class TrainConfig:
     steps: int = 40_000
     batch_size: int = 25  # over all replicas; the released code has 20
     precision: str = "float32"  # float32 | mixed_bfloat16
+    intra_op_threads: int = 0  # threads that one operation uses on a CPU; 0: TensorFlow's choice, all cores
     mask_average: float = 0.0  # decay of the running average of f's weights that is evaluated and exported; 0: none
     log_every: int = 50
     eval_every: int = 500
@@ -142,6 +143,7 @@ BOUNDS = {
     "optimizer.mask_weight_decay": (0, None),
     "train.steps": (1, 10**8 - 1),  # Checkpoints are numbered restarts·10⁸ + step.
     "train.batch_size": (1, None),
+    "train.intra_op_threads": (0, None),
     "train.mask_average": (0, 1),
     "train.log_every": (1, None),
     "train.eval_every": (1, None),

@@ -9,6 +9,7 @@ data, 128 + signal when stopped by one (everything is saved).
 """
 from __future__ import annotations
 
+import tensorflow as tf
 from absl import flags
 
 from redo_tf import cli, config as configuration, data
@@ -52,6 +53,8 @@ def main() -> None:
     workdir = Workdir(cli.WORKDIR.value or f"runs/{config.data.dataset}")
     if not FLAGS.restart:
         workdir.check(config)
+    if config.train.intra_op_threads:  # Has to come before anything that runs on TensorFlow.
+        tf.config.threading.set_intra_op_parallelism_threads(config.train.intra_op_threads)
     for split in ("train", "val"):  # A mistake in the data shows before the run's folder is touched.
         data.load(config.data.dataset, split, data_dir=cli.DATA_DIR.value, image_size=config.data.image_size,
                   resize=config.data.resize)
