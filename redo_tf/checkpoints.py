@@ -53,14 +53,14 @@ class Checkpoints:
 
     def restore_newest(self) -> Optional[str]:
         """Restores the newest readable checkpoint; its path, or None when there is none."""
-        for prefix in reversed(self._prefixes()):
+        for prefix in reversed(self.prefixes()):
             if is_readable(prefix):
                 self.checkpoint.restore(prefix).expect_partial()
                 return prefix
             logging.warning("Checkpoint %s is damaged and was skipped.", prefix)
         return None
 
-    def _prefixes(self) -> List[str]:
+    def prefixes(self) -> List[str]:
         """Oldest first. Read from the folder, not from the manager's list, which a crash may leave behind the files."""
         if not os.path.isdir(self.folder):
             return []

@@ -219,8 +219,10 @@ class Trainer:
         for name, values in stacked.items():
             bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
             if len(bad):
-                raise Diverged(f"{name} became {values[bad[0]]} at step {step - len(values) + 1 + bad[0]}; the last good "
-                               f"checkpoint is kept in {self.checkpoints.folder}. Try lower learning rates or float32.")
+                kept = (f"the last good checkpoint is kept in {self.checkpoints.folder}" if self.checkpoints.prefixes()
+                        else "no checkpoint had been saved yet")
+                raise Diverged(f"{name} became {values[bad[0]]} at step {step - len(values) + 1 + bad[0]}; {kept}. "
+                               "Try lower learning rates or float32.")
         return stacked
 
     # -------------------------------------------------------------------------------------- evaluation, collapse

@@ -97,9 +97,8 @@ def build(strategy: Optional[tf.distribute.Strategy] = None, like: Optional[Run]
 
 
 def initial(model: Redo) -> List[np.ndarray]:
-    """The model's own, but biases and attention are switched on, kernels have different singular values, so that u moves,
-    and scores and estimates are near 1 (as the sums over sixteen places are not), so that both sides of the hinge are met.
-    """
+    """The model's own with biases and attention switched on; kernels with different singular values, so that u moves;
+    scores and estimates near 1 (sums over sixteen places are not), so that both sides of the hinge are met."""
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         if "kernel" in variable.name:
@@ -426,8 +425,8 @@ def test_two_replicas_with_half_batches_are_one_with_the_whole(run, two_replicas
         alone, together = run(step), pair(step)
         for name, value in alone.items():
             np.testing.assert_allclose(together[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
-        # Only the order of the gradients' sums differs: one rounding of the weights here. Later steps start from that, and
-        # ReLUs, hinges and max pools near their corners may pass it on to others: ten times as much is allowed.
+        # Only the order of the gradients' sums differs: one rounding of the weights here. Later steps start from that,
+        # and ReLUs, hinges and max pools near their corners may pass it on: ten times as much is allowed.
         assert_same_weights(pair.weights(), run.weights(), start, share=1e-4 if step == 0 else 1e-3)
     assert pair.step.traces() == 1
     for variable in [*pair.model.variables, *pair.average.variables]:
@@ -437,7 +436,8 @@ def test_two_replicas_with_half_batches_are_one_with_the_whole(run, two_replicas
 
 
 def test_one_sampled_region_moves_its_own_generator_alone():
-    run = build(objective__redraw="one", train__mask_average=0.0, model__generator__attention=False)
+    run = build(objective__redraw="one", train__mask_average=0.0, model__generator__attention=False,
+                model__discriminator__attention=False)
 
     def who_moves(step):
         before = run.weights()

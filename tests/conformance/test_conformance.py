@@ -35,7 +35,8 @@ def convolution(layer_class=tf.keras.layers.Conv2D, **options):
 
 # The instance norm that follows takes every constant of a channel out again; the released code has these biases too.
 def idle_in_generator(generator):
-    return [generator.blocks[-1].conv2.layer.bias, generator.blocks[-1].shortcut.layer.bias]
+    blocks = generator.blocks[-1:] if generator.attention else generator.blocks  # Attention sees constants.
+    return [layer.layer.bias for block in blocks for layer in (block.conv2, block.shortcut)]
 
 
 def idle_in_mask_network(network):
@@ -44,8 +45,9 @@ def idle_in_mask_network(network):
 
 def make_redo():
     redo = models.Redo(
-        models.MaskNetwork(channels=2, residual_blocks=1), [models.RegionGenerator(SIDE, 2) for _ in range(2)],
-        models.Discriminator(SIDE, WIDTHS), models.Encoder(SIDE, 2, Z, WIDTHS), SIDE, Z)
+        models.MaskNetwork(channels=2, residual_blocks=0),
+        [models.RegionGenerator(SIDE, 2, attention=False) for _ in range(2)],
+        models.Discriminator(SIDE, WIDTHS, attention=False), models.Encoder(SIDE, 2, Z, WIDTHS), SIDE, Z)
     redo.build()
     return redo
 
@@ -59,8 +61,7 @@ def call_redo(redo, inputs):
 
 
 def idle_in_redo(redo):
-    return [*idle_in_mask_network(redo.mask_network),
-            *(bias for generator in redo.region_generators for bias in idle_in_generator(generator))]
+    return [bias for generator in redo.region_generators for bias in idle_in_generator(generator)]
 
 
 MAPS, PICTURES = [8, 6, 4], [SIDE, SIDE, 3]
