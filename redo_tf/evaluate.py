@@ -13,32 +13,16 @@ import tensorflow as tf
 from absl import flags
 
 from redo_tf import cli, data
-from redo_tf.build import build_mask_network
-from redo_tf.checkpoints import Checkpoints
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.errors import UserError
 from redo_tf.evaluation import compile_segmenter, evaluate
 from redo_tf.files import write_text
+from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("split", "val", ["train", "val", "test"], "Which pictures to score.")
 flags.DEFINE_integer("batch_size", 64, "Pictures at a time.", lower_bound=1)
-
-
-def load_mask_network(workdir: Workdir) -> tf.keras.Model:
-    """The run's best mask network.
-
-    Raises:
-      UserError: there is no run, or it has not been evaluated yet.
-    """
-    config = workdir.load_config()
-    network = build_mask_network(config.model)
-    network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
-    if not Checkpoints(workdir.file("best"), 1, mask_network=network).restore_newest():
-        raise UserError(f"{workdir.path} has no best/ checkpoint yet: train past train.eval_every="
-                        f"{config.train.eval_every} steps first.")
-    return network
 
 
 def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_size: int = 64) -> Dict[str, Any]:
@@ -49,7 +33,7 @@ def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_si
     """
     config = workdir.load_config()
     tf.keras.mixed_precision.set_global_policy(config.train.precision)
-    network = load_mask_network(workdir)
+    network, _ = load_mask_network(workdir)
     size = config.data.image_size
     pictures = data.load(config.data.dataset, split, data_dir=data_dir, image_size=size, resize=config.data.resize)
     if pictures.masks is None:

@@ -35,18 +35,22 @@ def evaluate(segment: Segmenter, batches: tf.data.Dataset, masks: Optional[np.nd
       regions: n.
 
     Returns:
-      `region_sizes`: soft area of each region, mean over the split, a list of n; with masks also the scores of
-      `metrics.scores`.
+      `region_sizes`: soft area of each region, mean over the split, a list of n; `order`: the regions in the labels'
+      order, background first, and `ordered_by`, masks or border; with masks also the scores of `metrics.scores`.
     """
-    sizes, counts, first = [], [], 0
+    sizes, found, counts, first = [], [], [], 0
     for images in batches:
         labels, soft = segment(images)
         sizes.append(soft.numpy())
+        found.append(labels.numpy())
         if masks is not None:
             true = np.asarray(masks[first:first + len(images)])
-            counts.append(metrics.confusion(true, labels.numpy(), classes, regions))
+            counts.append(metrics.confusion(true, found[-1], classes, regions))
         first += len(images)
     results = {"region_sizes": np.concatenate(sizes).mean(0).tolist()}
     if masks is not None:
-        results.update(metrics.scores(np.concatenate(counts)))
+        counts = np.concatenate(counts)
+        results.update(order=metrics.order_by_masks(counts), ordered_by="masks", **metrics.scores(counts))
+    else:
+        results.update(order=metrics.order_by_border(np.concatenate(found), regions), ordered_by="border")
     return results

@@ -6,7 +6,7 @@ labels; a region without a label counts as wrong, a label without a region has I
 """
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, List
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -44,10 +44,26 @@ def best_accuracy(counts: np.ndarray) -> float:
 
 def best_iou(counts: np.ndarray) -> float:
     """Mean IoU over the objects (labels 1…K−1) under the assignment that makes it largest; counts [K, n]."""
-    gains = iou_matrix(counts)
+    return _mean_over_objects(iou_matrix(counts))
+
+
+def _labelled(counts: np.ndarray) -> np.ndarray:
+    counts = counts[counts.sum((1, 2)) > 0]
+    if not len(counts):
+        raise ValueError("No picture has a label.")
+    return counts
+
+
+def _objects(iou: np.ndarray) -> Dict[int, int]:
+    """Label → region of the objects, under the assignment with the largest mean IoU over them; iou [K, n]."""
+    gains = iou.copy()
     gains[0] = 0  # The background is left out of the mean, but still takes a region.
     rows, columns = linear_sum_assignment(gains, maximize=True)
-    return float(gains[rows, columns].sum() / (len(counts) - 1))
+    return {label: region for label, region in zip(rows.tolist(), columns.tolist()) if label}
+
+
+def _mean_over_objects(iou: np.ndarray) -> float:
+    return float(sum(iou[label, region] for label, region in _objects(iou).items()) / (len(iou) - 1))
 
 
 def scores(counts: np.ndarray) -> Dict[str, float]:
@@ -64,16 +80,47 @@ def scores(counts: np.ndarray) -> Dict[str, float]:
     Raises:
       ValueError: no picture has a label.
     """
-    counts = counts[counts.sum((1, 2)) > 0]
-    if not len(counts):
-        raise ValueError("No picture has a label.")
-    mean_iou = iou_matrix(counts).mean(0)
-    mean_iou[0] = 0
-    rows, columns = linear_sum_assignment(mean_iou, maximize=True)
+    counts = _labelled(counts)
     shares = counts / counts.sum((1, 2), keepdims=True)
     return {
         "accuracy": best_accuracy(shares.mean(0)),
-        "iou": float(mean_iou[rows, columns].sum() / (counts.shape[1] - 1)),
+        "iou": _mean_over_objects(iou_matrix(counts).mean(0)),
         "accuracy_per_image": float(np.mean([best_accuracy(picture) for picture in counts])),
         "iou_per_image": float(np.mean([best_iou(picture) for picture in counts])),
     }
+
+
+def order_by_masks(counts: np.ndarray) -> List[int]:
+    """The region of each label, to put regions in the labels' order: [background, objects…, any others].
+
+    The objects' regions are those of the score `iou`; of the rest, the background's covers label 0 best. Where there are
+    fewer regions than labels, all objects count as one.
+
+    Args:
+      counts: confusion counts for each picture, [N, K, n]; pictures without any label are left out.
+
+    Raises:
+      ValueError: no picture has a label.
+    """
+    counts = _labelled(counts)
+    if counts.shape[2] < counts.shape[1]:
+        counts = np.stack([counts[:, 0], counts[:, 1:].sum(1)], axis=1)
+    iou = iou_matrix(counts).mean(0)
+    objects = list(_objects(iou).values())
+    rest = [region for region in range(iou.shape[1]) if region not in objects]
+    background = max(rest, key=lambda region: iou[0, region])
+    return [background, *objects, *(region for region in rest if region != background)]
+
+
+def order_by_border(regions: np.ndarray, count: int) -> List[int]:
+    """[background, others…] without labels: the background holds most of the pictures' borders, larger regions come first.
+
+    Args:
+      regions: the region of each pixel [N, H, W], 0…count−1.
+    """
+    border = np.ones(regions.shape[1:], bool)
+    border[1:-1, 1:-1] = False
+    background = np.bincount(regions[:, border].ravel(), minlength=count).argmax()
+    areas = np.bincount(regions.ravel(), minlength=count)
+    areas[background] = regions.size + 1
+    return np.argsort(-areas, kind="stable").tolist()

@@ -242,7 +242,8 @@ class Trainer:
                **{f"val/{name}": value for name, value in results.items()}}
         row["collapsed"] = max(min(train_sizes), min(results["region_sizes"])) < self.config.collapse.smallest_region
         self.workdir.append_metrics(row)
-        self._write_scalars({name: value for name, value in row.items() if name.startswith("val/")}, step, restarts)
+        self._write_scalars({name: value for name, value in row.items()
+                             if name.startswith("val/") and not name.startswith("val/order")}, step, restarts)
         # Without masks there is nothing to select by: the newest is kept.
         if results.get("iou", np.inf) > self._progress("best_iou"):
             self.progress["best_iou"].assign(results.get("iou", -1.0))

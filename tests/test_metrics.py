@@ -108,3 +108,26 @@ def test_scores_are_those_of_all_assignments_tried_one_by_one():
     assert metrics.scores(confusion) == pytest.approx({
         "accuracy": accuracy.mean(1).max(), "iou": iou.mean(1).max(),
         "accuracy_per_image": accuracy.max(0).mean(), "iou_per_image": iou.max(0).mean()})
+
+
+def test_order_puts_the_background_first_and_objects_in_the_labels_order():
+    labels = row(0, 0, 0, 1, 1, 2, 2, 0)
+    assert metrics.order_by_masks(counts(labels, row(2, 2, 2, 0, 0, 1, 1, 2), 3, 3)) == [2, 0, 1]
+    assert metrics.order_by_masks(counts(labels, row(0, 0, 0, 2, 2, 1, 1, 0), 3, 3)) == [0, 2, 1]
+
+
+def test_order_with_more_regions_than_labels_keeps_the_others_last():
+    # Region 3 is the object, region 2 covers more of the background than region 0; region 1 is empty.
+    assert metrics.order_by_masks(counts(row(0, 0, 0, 1, 1), row(2, 2, 0, 3, 3), 2, 4)) == [2, 3, 0, 1]
+
+
+def test_order_with_fewer_regions_than_labels_takes_all_objects_as_one():
+    assert metrics.order_by_masks(counts(row(0, 0, 0, 1, 2), row(1, 1, 1, 0, 0), 3, 2)) == [1, 0]
+
+
+def test_order_by_border():
+    regions = np.full([1, 4, 4], 2)
+    regions[0, 1:3, 1:3] = [[0, 1], [1, 1]]
+    assert metrics.order_by_border(regions, 3) == [2, 1, 0]
+    regions[0, 1:3, 1:3] = 0  # As large inside as it may be: the border decides.
+    assert metrics.order_by_border(np.where(regions == 2, 1, regions), 3) == [1, 0, 2]

@@ -81,7 +81,8 @@ def test_metrics_have_the_names_that_others_rely_on(finished):
     assert [row["step"] for row in rows] == [3, 6]
     for row in rows:
         assert {"step", "images_per_second", "restarts", "seed", "seconds", "val/accuracy", "val/iou",
-                "val/iou_per_image", "val/accuracy_per_image", "val/region_sizes", "train/region_sizes", "collapsed",
+                "val/iou_per_image", "val/accuracy_per_image", "val/region_sizes", "val/order", "val/ordered_by",
+                "train/region_sizes", "collapsed",
                 "generator/total", "generator/adversarial", "generator/information", "generator/gradient_norm",
                 "discriminator/total", "discriminator/real", "discriminator/fake",
                 "discriminator/gradient_norm"} == set(row)
@@ -396,7 +397,7 @@ def test_without_masks_there_are_no_scores_and_best_holds_the_newest(fake, monke
     trainer = fake()
     summary = trainer.run()
     for row in trainer.workdir.metrics():
-        assert {name for name in row if name.startswith("val/")} == {"val/region_sizes"}
+        assert {name for name in row if name.startswith("val/")} == {"val/region_sizes", "val/order", "val/ordered_by"}
     assert summary["best"]["step"] == summary["last"]["step"] == 6
     assert best_weights(trainer) == trainer.model.mask_network.variables[0].numpy().tolist()
     with Image.open(trainer.workdir.file("samples", "step_0000006.png")) as picture:

@@ -1,0 +1,84 @@
+"""The mask network with what it needs around it: pictures of any size in, masks of that size out.
+
+One graph for every use of a trained network: `redo_tf.segment` runs it, `export/` saves it.
+"""
+from __future__ import annotations
+
+from typing import Dict, Sequence
+
+import tensorflow as tf
+
+from redo_tf.step import to_model_range
+
+MULTIPLE = 4  # The mask network halves its input twice and doubles it twice.
+LONGEST = 4  # Sides longer than this many short sides are squeezed, so that no picture's shape can exhaust memory.
+
+
+def fitted_size(height, width, image_size: int):
+    """Size at which the mask network sees a picture: short side S as in training, long side in proportion.
+
+    Training crops the centre of a picture; here all of it gets a mask.
+
+    Args:
+      height, width: of the picture, numbers or int32 scalars.
+      image_size: S.
+
+    Returns:
+      (height, width), multiples of 4, S the smaller of the two, the larger at most 4·S.
+    """
+    if tf.is_tensor(height):
+        smaller, minimum = tf.minimum(height, width), tf.minimum
+    else:
+        smaller, minimum = min(height, width), min
+    # long = S·side/short, to the nearest multiple of 4. Sides are limited first, so that no product can overflow.
+    fit = lambda side: (2 * image_size * minimum(side, LONGEST * smaller) + MULTIPLE * smaller) // (
+        2 * MULTIPLE * smaller) * MULTIPLE
+    return fit(height), fit(width)
+
+
+class Segmentation(tf.Module):
+    """f with resizing before and after, its regions in the labels' order.
+
+    Args:
+      mask_network: f, with its variables.
+      image_size: S of its training.
+      order: region of each label, background first (`metrics.order_by_masks`).
+      resize: as in training, `antialias` or `nearest`.
+    """
+
+    def __init__(self, mask_network: tf.keras.Model, image_size: int, order: Sequence[int], resize: str = "antialias"):
+        super().__init__()
+        self.mask_network = mask_network
+        self.image_size, self.order, self.resize = image_size, tuple(order), resize
+
+    @property
+    def regions(self) -> int:
+        return len(self.order)
+
+    def masks(self, images: tf.Tensor) -> tf.Tensor:
+        """uint8 [B, H, W, 3] of any size → probabilities float32 [B, H, W, n], sums to 1 over n; 0 is the background."""
+        size = tf.shape(images)[1:3]
+        fitted = tf.stack(fitted_size(size[0], size[1], self.image_size))
+        return resized(self.fitted_masks(resized(images, fitted, self.resize)), size)
+
+    def fitted_masks(self, images: tf.Tensor) -> tf.Tensor:
+        """uint8 [B, h, w, 3], sides multiples of 4 → probabilities float32 [B, h, w, n] in the labels' order."""
+        masks = tf.cast(self.mask_network(to_model_range(images), training=False), tf.float32)
+        return tf.gather(masks, self.order, axis=-1)
+
+    def __call__(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
+        """uint8 [B, H, W, 3] → `masks` as above, `labels` uint8 [B, H, W], the most probable."""
+        masks = self.masks(images)
+        return {"masks": masks, "labels": tf.cast(tf.argmax(masks, axis=-1), tf.uint8)}
+
+
+def resized(pictures: tf.Tensor, size: tf.Tensor, method: str = "antialias") -> tf.Tensor:
+    """[B, H, W, C] → [B, h, w, C] in the same dtype: bilinear, smoothed before it is made smaller; or nearest."""
+    if method == "nearest":
+        return tf.image.resize(pictures, size, "nearest")
+    # Rounded to whole grey levels, as pictures are in training.
+    whole = pictures.dtype.is_integer
+    smaller = tf.reduce_any(size < tf.shape(pictures)[1:3])
+    result = tf.cond(smaller, lambda: tf.image.resize(pictures, size, antialias=True),
+                     lambda: tf.image.resize(pictures, size))
+    return tf.cast(tf.round(result), pictures.dtype) if whole else result

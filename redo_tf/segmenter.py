@@ -1,0 +1,164 @@
+"""Trained mask networks in whatever form they lie on the disk: a run, a SavedModel, a .tflite file."""
+from __future__ import annotations
+
+import abc
+import json
+import os
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+import tensorflow as tf
+
+from redo_tf.build import build_mask_network
+from redo_tf.checkpoints import Checkpoints
+from redo_tf.errors import UserError
+from redo_tf.segmentation import Segmentation, fitted_size
+from redo_tf.workdir import Workdir
+
+
+class Segmenter(abc.ABC):
+    """Pictures at the network's size → masks at that size, regions in the labels' order.
+
+    Attributes:
+      path: where it was loaded from.
+      card: what is known of it, as in model_card.json: `regions`, `image_size`, `resize`, …
+    """
+
+    def __init__(self, path: str, card: Dict[str, Any]):
+        self.path, self.card = path, card
+
+    @property
+    def regions(self) -> int:
+        return self.card["regions"]
+
+    def fitted_size(self, height: int, width: int) -> Tuple[int, int]:
+        """(h, w) to which a picture of height × width pixels has to be resized for `masks`."""
+        return fitted_size(height, width, self.card["image_size"])
+
+    @abc.abstractmethod
+    def masks(self, images: np.ndarray) -> np.ndarray:
+        """uint8 [B, h, w, 3] of a fitted size → probabilities float32 [B, h, w, n], sums to 1 over n; 0 is background."""
+
+
+class _Run(Segmenter):
+    """The best mask network of a run."""
+
+    def __init__(self, path: str):
+        workdir = Workdir(path)
+        config = workdir.load_config()
+        tf.keras.mixed_precision.set_global_policy("float32")  # As exported; the variables are float32 in any case.
+        network, row = load_mask_network(workdir)
+        super().__init__(path, {"regions": config.model.regions, "image_size": config.data.image_size,
+                                "resize": config.data.resize, "order": row["val/order"]})
+        self.segmentation = Segmentation(network, config.data.image_size, row["val/order"], config.data.resize)
+        self._fitted_masks = tf.function(
+            self.segmentation.fitted_masks, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+
+    def masks(self, images):
+        return self._fitted_masks(images).numpy()
+
+
+class _SavedModel(Segmenter):
+    """An exported SavedModel."""
+
+    def __init__(self, path: str):
+        super().__init__(path, _read_card(os.path.join(path, "model_card.json")))
+        try:
+            self._model = tf.saved_model.load(path)  # Kept: its variables live as long as it does.
+            self._serve = self._model.signatures["serving_default"]
+        except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
+            raise UserError(f"The SavedModel {path} cannot be loaded ({_first_line(error)}): export it again.") from error
+
+    def masks(self, images):
+        return self._serve(images=tf.constant(images))["masks"].numpy()
+
+
+class _TFLite(Segmenter):
+    """An exported .tflite file, a picture at a time."""
+
+    def __init__(self, path: str):
+        super().__init__(path, _read_card(os.path.splitext(path)[0] + ".json"))
+        try:
+            self._interpreter = tf.lite.Interpreter(path, num_threads=os.cpu_count())
+            self._serve = self._interpreter.get_signature_runner("serving_default")
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"{path} cannot be loaded ({_first_line(error)}): export it again.") from error
+        self._input = self._serve.get_input_details()["images"]
+        self._output = self._serve.get_output_details()["masks"]
+
+    def fitted_size(self, height, width):
+        fixed = self._input["shape_signature"][1:3]
+        return super().fitted_size(height, width) if -1 in fixed else tuple(int(side) for side in fixed)
+
+    def masks(self, images):
+        return np.concatenate([self._masks_of_one(image[None]) for image in images])
+
+    def _masks_of_one(self, image: np.ndarray) -> np.ndarray:
+        if self._input["dtype"] == np.float32:
+            image = image.astype(np.float32) / 255
+        masks = self._serve(images=image)["masks"]
+        scale, zero = self._output["quantization"]
+        return masks if masks.dtype == np.float32 else (masks.astype(np.float32) - zero) * np.float32(scale)
+
+
+def load(path: str) -> Segmenter:
+    """The mask network at a path: a run's folder, a SavedModel's (with or without its version), or a .tflite file.
+
+    Raises:
+      UserError: nothing is there, or it is none of these, or it is damaged.
+    """
+    if not os.path.exists(path):
+        raise UserError(f"There is no model at {path}: name a run's folder, a SavedModel or a .tflite file.")
+    if os.path.isfile(path):
+        if not path.endswith(".tflite"):
+            raise UserError(f"{path} is not a .tflite file: name a run's folder, a SavedModel or a .tflite file.")
+        return _TFLite(path)
+    if os.path.exists(os.path.join(path, "config.json")):
+        return _Run(path)
+    version = newest_version(path)
+    for folder in (path, version and os.path.join(path, str(version))):
+        if folder and os.path.exists(os.path.join(folder, "saved_model.pb")):
+            return _SavedModel(folder)
+    raise UserError(f"{path} holds neither a run (config.json) nor a SavedModel (saved_model.pb): check the path.")
+
+
+def load_mask_network(workdir: Workdir) -> Tuple[tf.keras.Model, Dict[str, Any]]:
+    """The run's best mask network, in the precision of the global policy, and the evaluation that chose it.
+
+    Raises:
+      UserError: there is no run, or it has not been evaluated yet.
+    """
+    config = workdir.load_config()
+    network = build_mask_network(config.model)
+    network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
+    prefix = Checkpoints(workdir.file("best"), 1, mask_network=network).restore_newest()
+    if not prefix:
+        raise UserError(f"{workdir.path} has no best/ checkpoint yet: train past train.eval_every="
+                        f"{config.train.eval_every} steps first.")
+    restarts, step = divmod(int(prefix.rsplit("-", 1)[1]), 10**8)
+    rows = [row for row in workdir.metrics() if (row["restarts"], row["step"]) == (restarts, step)]
+    if not rows:
+        raise UserError(f"{workdir.file('metrics.jsonl')} lacks the evaluation at step {step} that best/ belongs to: "
+                        "go on training past the next evaluation.")
+    return network, rows[-1]
+
+
+def newest_version(path: str) -> Optional[int]:
+    """The largest of the numbers that name subfolders, TF Serving's versions; None when there are none."""
+    versions = [int(name) for name in os.listdir(path) if name.isdigit()] if os.path.isdir(path) else []
+    return max(versions, default=None)
+
+
+def _read_card(path: str) -> Dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            card = json.load(file)
+        card["regions"], card["image_size"]
+        return card
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"The model's card {path} is missing or damaged: it is written beside every exported model; "
+                        "export the model again.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0][:200]
