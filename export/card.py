@@ -1,0 +1,91 @@
+"""The model card: what an exported model is, where it comes from and how to feed it."""
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+from typing import Any, Dict, List, Mapping, Optional
+
+import tensorflow as tf
+
+import redo_tf
+from redo_tf.workdir import Workdir
+
+TERMS = {
+    "shapes": "Generated pictures; nobody else has rights in them.",
+    "c2mnist": "Made from MNIST, CC BY-SA 3.0.",
+    "lfw": "News photographs, collected for research; rights stay with their owners.",
+}
+UNKNOWN_TERMS = "Not stated here: see the terms of the data set before the model is passed on."
+
+
+def label_names(regions: int) -> List[str]:
+    """What labels 0…n−1 mean, in that order. Objects have no names of their own: nothing in training names them."""
+    objects = ["object"] if regions == 2 else [f"object {i}" for i in range(1, regions)]
+    return ["background", *objects]
+
+
+def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapping[str, Any],
+          outputs: Mapping[str, Any], **details: Any) -> Dict[str, Any]:
+    """The card of a run's best mask network.
+
+    Args:
+      workdir: the run.
+      row: the evaluation that chose the network, from `segmenter.load_mask_network`.
+      format: what it is exported to, `SavedModel` or `TFLite`.
+      inputs, outputs: of its signatures, in words: names, types, shapes, ranges.
+      details: more fields, of this format alone.
+
+    Returns:
+      What JSON can hold. `scores` has the fields of `metrics.scores` on the validation split, and is empty where that has
+      no masks; `git_revision` is null outside a checkout.
+    """
+    config = workdir.load_config()
+    return {
+        "description": "Unsupervised object segmentation by redrawing (ReDO, NeurIPS 2019): the mask network.",
+        "format": format,
+        "regions": config.model.regions,
+        "labels": label_names(config.model.regions),
+        "image_size": config.data.image_size,
+        "resize": config.data.resize,
+        "order": list(row["val/order"]),
+        "ordered_by": row["val/ordered_by"],
+        "inputs": dict(inputs),
+        "outputs": dict(outputs),
+        "dataset": config.data.dataset,
+        "dataset_terms": TERMS.get(config.data.dataset, UNKNOWN_TERMS),
+        "step": row["step"],
+        "restarts": row["restarts"],
+        "seed": row["seed"],
+        "training_precision": config.train.precision,
+        "scores": {name: row[f"val/{name}"] for name in ("accuracy", "iou", "accuracy_per_image", "iou_per_image")
+                   if f"val/{name}" in row},
+        "region_sizes": [row["val/region_sizes"][region] for region in row["val/order"]],
+        "versions": {"redo_tf": redo_tf.__version__, "tensorflow": tf.__version__},
+        "git_revision": git_revision(),
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        **details,
+    }
+
+
+def to_json(card: Mapping[str, Any]) -> str:
+    return json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+
+
+def git_revision(folder: Optional[str] = None) -> Optional[str]:
+    """Commit of the checkout that a folder is tracked in, `-dirty` added when files differ from it; None elsewhere.
+
+    Args:
+      folder: of a package, with an __init__.py; by default redo_tf's.
+    """
+    folder = folder or os.path.dirname(os.path.abspath(redo_tf.__file__))
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # An installed package may lie in another project's checkout.
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return None
