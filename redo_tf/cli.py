@@ -35,10 +35,11 @@ def _parse_flags(arguments: List[str]) -> List[str]:
 
 
 def _help(main: Callable[[], None]) -> str:
-    """The docstring of a command's module, its flags, and those that every command has."""
+    """The docstring of a command's module, its flags, and those that it shares with other commands."""
     module = sys.modules[main.__module__]
     name = sys.argv[0] if module.__name__ == "__main__" else module.__name__  # absl's name for who defined a flag.
-    return "\n".join([module.__doc__, flags.FLAGS.module_help(name), flags.FLAGS.module_help(__name__)])
+    shared = [other for other in flags.FLAGS.flags_by_module_dict() if other.startswith("redo_tf.") and other != name]
+    return "\n".join([module.__doc__, *(flags.FLAGS.module_help(part) for part in [name, *shared])])
 
 
 def _exit_code(body: Callable[[], None]) -> int:

@@ -9,52 +9,22 @@ data, 128 + signal when stopped by one (everything is saved).
 """
 from __future__ import annotations
 
-import tensorflow as tf
 from absl import flags
 
-from redo_tf import cli, config as configuration, data
-from redo_tf.data import NAMES
-from redo_tf.errors import UserError
+from redo_tf import cli, data
+from redo_tf.recipe_flags import config_from_flags
 from redo_tf.trainer import Trainer
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("dataset", None, f"Which pictures: {', '.join(NAMES)}. Default: the recipe's.")
-flags.DEFINE_string("config", None, "Recipe: a Python file with get_config(), or the name of one that comes with the "
-                                    "package. Default: the one named like the data set.")
-flags.DEFINE_multi_string("set", [], "Overrides a configuration field: --set train.batch_size=16. May be repeated.")
 flags.DEFINE_bool("restart", False, "Begin anew where a run is already there; the old run is moved aside.")
 
 
-def resolve(dataset, recipe, assignments) -> configuration.Config:
-    """Recipe, then data set, then overrides; validated.
-
-    Raises:
-      UserError: any of them is not right.
-    """
-    _check_dataset(dataset or "shapes")
-    config = configuration.load_recipe(recipe or dataset or "shapes")
-    if dataset:
-        config.data.dataset = dataset
-    for assignment in assignments:
-        configuration.override(config, *configuration.parse_assignment(assignment))
-    configuration.validate(config)
-    _check_dataset(config.data.dataset)
-    return config
-
-
-def _check_dataset(name: str) -> None:
-    if name not in NAMES:
-        raise UserError(f"There is no data set {name}.{configuration.nearest(name, NAMES)} Known: {', '.join(NAMES)}.")
-
-
 def main() -> None:
-    config = resolve(FLAGS.dataset, FLAGS.config, FLAGS.set)
+    config = config_from_flags()
     workdir = Workdir(cli.WORKDIR.value or f"runs/{config.data.dataset}")
     if not FLAGS.restart:
         workdir.check(config)
-    if config.train.intra_op_threads:  # Has to come before anything that runs on TensorFlow.
-        tf.config.threading.set_intra_op_parallelism_threads(config.train.intra_op_threads)
     for split in ("train", "val"):  # A mistake in the data shows before the run's folder is touched.
         data.load(config.data.dataset, split, data_dir=cli.DATA_DIR.value, image_size=config.data.image_size,
                   resize=config.data.resize)

@@ -22,7 +22,7 @@ from redo_tf.config import to_json
 from redo_tf.data import shapes
 from redo_tf.errors import Diverged, Interrupted, UserError
 from redo_tf.step import to_model_range
-from redo_tf.train import resolve
+from redo_tf.recipe_flags import resolve
 from redo_tf.workdir import Workdir
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
