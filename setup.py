@@ -17,6 +17,7 @@ setup(
     description="Unsupervised object segmentation by redrawing (ReDO, NeurIPS 2019) in TensorFlow and Keras",
     python_requires=">=3.9,<3.12",
     packages=find_packages(include=["redo_tf*", "configs*"]),
+    package_data={"redo_tf.data": ["checksums.tsv"]},  # of the downloads
     install_requires=[
         "tensorflow==2.15.1",  # the last release that TensorFlow Addons supports
         "keras==2.15.0",  # tf.keras of that release
@@ -34,7 +35,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.15.1"],  # CUDA's libraries as packages
-        "test": ["pytest==9.1.1"],
+        "test": ["pytest==9.1.1", "dill==0.4.1"],  # the latter for TFDS's checks of builders
     },
     entry_points={"console_scripts": ["redo-tf=redo_tf.cli:main"]},
 )

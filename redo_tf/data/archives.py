@@ -10,7 +10,7 @@ import io
 import pathlib
 import tarfile
 import zlib
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 from PIL import Image
@@ -27,12 +27,14 @@ class Sources:
       required: names without which the data set cannot be made.
       optional: names that are used where they are.
       page: where to get the files; completes the sentence "Get them from …".
+      urls: where files can be downloaded, by name; their checksums are in checksums.tsv.
     """
 
     folder: str
     required: Tuple[str, ...]
     optional: Tuple[str, ...]
     page: str
+    urls: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def instructions(self) -> str:
@@ -133,3 +135,12 @@ def decode(content: bytes, path: pathlib.Path, member: str) -> np.ndarray:
         raise UserError(
             f"{member} in {path} is not a readable picture ({error}): download the archive again."
         ) from error
+
+
+def check_same_size(image: np.ndarray, mask: np.ndarray, name: str, path: pathlib.Path) -> None:
+    """Raises UserError if a mask, which comes from the archive at `path`, is not of its picture's size."""
+    if image.shape[:2] != mask.shape[:2]:
+        raise UserError(
+            f"The mask of {name} in {path} is {mask.shape[:2]} where the picture is {image.shape[:2]}: "
+            "download the published archives."
+        )

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import pathlib
-from typing import ClassVar, Optional, Union
+from typing import Any, ClassVar, Dict, Iterable, Iterator, Optional, Tuple, Union
 
 import numpy as np
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from redo_tf.data.archives import Sources
+from redo_tf.data.resizing import RESIZE, shrink
+from redo_tf.progress import bar
+
+Example = Tuple[str, Dict[str, Any]]  # TFDS's key, unique in the split, and the features.
 
 
 @dataclasses.dataclass(eq=False)
@@ -21,6 +27,28 @@ class PictureSize(tfds.core.BuilderConfig):
 
 def picture_size(size: int) -> PictureSize:
     return PictureSize(name=f"{size}px", description=f"Pictures of {size} by {size} pixels.", image_size=size)
+
+
+@dataclasses.dataclass(eq=False)
+class ShortSide(tfds.core.BuilderConfig):
+    """Configuration of a data set of photographs: how small they are kept.
+
+    Attributes:
+      image_size: short side in pixels; smaller pictures are kept as they are.
+      resize: how they are reduced, a key of `RESIZE`.
+      mask_dir: where a person's own masks are, if the data set takes such.
+    """
+
+    image_size: int = 128
+    resize: str = "antialias"
+    mask_dir: Optional[pathlib.Path] = None
+
+
+def short_side(size: int, resize: str = "antialias") -> ShortSide:
+    name = f"{size}px" if resize == "antialias" else f"{size}px_{resize}"
+    return ShortSide(
+        name=name, description=f"Short sides of at most {size} pixels, {resize}.", image_size=size, resize=resize
+    )
 
 
 class _Info(tfds.core.DatasetInfo):
@@ -49,14 +77,25 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     CITATION: ClassVar[str]
 
     @classmethod
-    def at_size(cls, data_dir: Union[str, pathlib.Path], image_size: int) -> PictureBuilder:
-        """A builder of pictures of this size, or of the published ones if the data set is not generated."""
-        if not cls.BUILDER_CONFIGS:
-            return cls(data_dir=str(data_dir))
-        for config in cls.BUILDER_CONFIGS:
-            if config.image_size == image_size:
-                return cls(data_dir=str(data_dir), config=config)
-        return cls(data_dir=str(data_dir), config=picture_size(image_size))
+    def configuration(
+        cls, image_size: int, resize: str, mask_dir: Optional[pathlib.Path]
+    ) -> Optional[tfds.core.BuilderConfig]:
+        """The TFDS configuration for pictures of a size; None where pictures are kept as published."""
+        del resize, mask_dir
+        return picture_size(image_size) if cls.BUILDER_CONFIGS else None
+
+    @classmethod
+    def at_size(
+        cls,
+        data_dir: Union[str, pathlib.Path],
+        image_size: int,
+        resize: str = "antialias",
+        mask_dir: Optional[pathlib.Path] = None,
+    ) -> PictureBuilder:
+        """A builder of pictures for this size, or of the published ones if the data set has no configurations."""
+        config = cls.configuration(image_size, resize, mask_dir)
+        known = {known.name: known for known in cls.BUILDER_CONFIGS}  # TFDS wants its own object of that name.
+        return cls(data_dir=str(data_dir), config=config and known.get(config.name, config))
 
     def _info(self) -> tfds.core.DatasetInfo:
         describe = tfds.features.Documentation
@@ -87,8 +126,45 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             metadata=tfds.core.MetadataDict(),
         )
 
+    def fingerprint(self, folder: pathlib.Path) -> Dict[str, str]:
+        """What tells the files that the data set is made from, in `folder`, from others."""
+        return self.SOURCES.fingerprint(folder)
+
     def _source_folder(self, dl_manager: tfds.download.DownloadManager) -> pathlib.Path:
         """The folder of the published files; notes their fingerprint."""
         folder = pathlib.Path(dl_manager.manual_dir)
-        self.info.metadata["sources"] = self.SOURCES.fingerprint(folder)
+        self.info.metadata["sources"] = self.fingerprint(folder)
         return folder
+
+    def _with_bar(self, split: str, total: int, examples: Iterable[Example]) -> Iterator[Example]:
+        """The examples themselves, counted by a progress bar."""
+        with bar(total, f"{self.name} {split}", unit="picture") as progress:
+            for example in examples:
+                yield example
+                progress.update()
+
+
+class PhotographBuilder(PictureBuilder, skip_registration=True):
+    """Pictures with masks that are kept no larger than is needed: as PNG, with the short side of the configuration."""
+
+    BUILDER_CONFIGS = [short_side(size) for size in (128, 32, 64, 256)]
+
+    @classmethod
+    def configuration(cls, image_size, resize, mask_dir):
+        del mask_dir
+        return short_side(image_size, resize)
+
+    def _features(self, image: Image.Image, mask: np.ndarray, name: str) -> Dict[str, Any]:
+        """An example's features.
+
+        Args:
+          image: RGB, at its published size.
+          mask: labels uint8 [H, W] of the same size.
+          name: unique in the data set.
+        """
+        size = self.builder_config.image_size
+        buffer = io.BytesIO()
+        shrink(image, size, RESIZE[self.builder_config.resize]).save(buffer, "PNG", compress_level=1)
+        # Labels cannot be averaged: masks are always resized with NEAREST.
+        mask = np.asarray(shrink(Image.fromarray(mask), size, RESIZE["nearest"]))
+        return {"image": buffer.getvalue(), "mask": mask, "id": name}

@@ -152,7 +152,10 @@ class C2Mnist(PictureBuilder):
 
     def _split_generators(self, dl_manager):
         folder = self._source_folder(dl_manager)
-        return {split: self._generate_examples(split, read_digits(folder, split)) for split in SPLIT_SIZES}
+        return {
+            split: self._with_bar(split, size, self._generate_examples(split, read_digits(folder, split)))
+            for split, size in SPLIT_SIZES.items()
+        }
 
     def _generate_examples(self, split: str, digits: Digits):
         for index in range(SPLIT_SIZES[split]):

@@ -21,15 +21,11 @@ from PIL import Image
 
 from redo_tf.data import storage
 from redo_tf.data.builder import PictureBuilder
+from redo_tf.data.resizing import RESIZE, resize
 from redo_tf.errors import UserError
 from redo_tf.files import write_text
 from redo_tf.metrics import UNLABELLED
 from redo_tf.progress import bar
-
-# Pillow, because its NEAREST is the one that the released code resizes with, and
-# because its BILINEAR widens the filter by the factor of reduction, hence antialiases.
-RESIZE = {"antialias": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
-
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -45,17 +41,6 @@ class Split:
     images: np.ndarray
     masks: Optional[np.ndarray]
     ids: Sequence[str]
-
-
-def resize(picture: Image.Image, size: int, resample: Image.Resampling) -> np.ndarray:
-    """Resizes the short side to `size` and crops the centre, uint8 [S, S, …]."""
-    width, height = picture.size
-    short = min(width, height)
-    width, height = width * size // short, height * size // short
-    left, top = (width - size) // 2, (height - size) // 2
-    if (width, height) != picture.size:
-        picture = picture.resize((width, height), resample)
-    return np.asarray(picture.crop((left, top, left + size, top + size)))
 
 
 def _examples(builder: PictureBuilder, split: str) -> Iterator[Tuple[Image.Image, Image.Image, str]]:

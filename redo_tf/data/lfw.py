@@ -189,7 +189,10 @@ class Lfw(PictureBuilder):
         else:
             labels = archives.names(folder / PARTS, _is_label) if (folder / PARTS).is_file() else []
             splits = split_by_person(pictures, {_stem(member) for member in labels} & set(pictures))
-        return {split: self._generate_examples(folder, set(names)) for split, names in splits.items()}
+        return {
+            split: self._with_bar(split, len(names), self._generate_examples(folder, set(names)))
+            for split, names in splits.items()
+        }
 
     def _generate_examples(self, folder: pathlib.Path, wanted: Set[str]):
         masks = _read_masks(folder, wanted)

@@ -18,11 +18,13 @@ from redo_tf.data import cache, storage
 from redo_tf.data.builder import PictureBuilder
 from redo_tf.data.c2mnist import C2Mnist
 from redo_tf.data.cache import Split
+from redo_tf.data.cub import Cub
+from redo_tf.data.flowers import Flowers
 from redo_tf.data.lfw import Lfw
 from redo_tf.data.shapes import Shapes
 from redo_tf.errors import UserError
 
-_DATASETS: Dict[str, Type[PictureBuilder]] = {"shapes": Shapes, "c2mnist": C2Mnist, "lfw": Lfw}
+_DATASETS: Dict[str, Type[PictureBuilder]] = {"shapes": Shapes, "c2mnist": C2Mnist, "lfw": Lfw, "cub": Cub, "flowers": Flowers}
 
 NAMES: Tuple[str, ...] = tuple(_DATASETS)
 SPLITS = ("train", "val", "test")
@@ -79,7 +81,7 @@ def load(
     if image_size < 1:
         raise UserError(f"data.image_size is {image_size}: choose a size of at least 1 pixel.")
     folder = None if data_dir is None else pathlib.Path(data_dir).expanduser()
-    builder, roots = storage.prepare(_DATASETS[name], folder, image_size)
+    builder, roots = storage.prepare(_DATASETS[name], folder, image_size, resize)
     return cache.cached_split(builder, roots, split, image_size, resize)
 
 

@@ -204,7 +204,7 @@ class Shapes(PictureBuilder):
 
     def _split_generators(self, dl_manager):
         del dl_manager  # Nothing to download.
-        return {split: self._generate_examples(split) for split in SPLIT_SIZES}
+        return {split: self._with_bar(split, size, self._generate_examples(split)) for split, size in SPLIT_SIZES.items()}
 
     def _generate_examples(self, split: str):
         for index in range(SPLIT_SIZES[split]):

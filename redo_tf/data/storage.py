@@ -7,7 +7,6 @@ import hashlib
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 from typing import Iterator, List, Optional, Sequence, Tuple, Type
 
@@ -112,7 +111,7 @@ def _is_ready(builder: PictureBuilder, sources: Optional[pathlib.Path]) -> bool:
         return True
     used = builder.info.metadata.get("sources", {})
     # Files removed since are no reason to prepare anew; new and changed ones are.
-    return all(used.get(name) == value for name, value in builder.SOURCES.fingerprint(sources).items())
+    return all(used.get(name) == value for name, value in builder.fingerprint(sources).items())
 
 
 def _remove_leftovers(builder: PictureBuilder) -> None:
@@ -125,14 +124,20 @@ def _remove_leftovers(builder: PictureBuilder) -> None:
 
 
 def prepare(
-    dataset: Type[PictureBuilder], data_dir: Optional[pathlib.Path], image_size: int
+    dataset: Type[PictureBuilder],
+    data_dir: Optional[pathlib.Path],
+    image_size: int,
+    resize: str = "antialias",
+    mask_dir: Optional[pathlib.Path] = None,
 ) -> Tuple[PictureBuilder, List[pathlib.Path]]:
     """A builder whose data is prepared; instant if it was before.
 
     Args:
       dataset: the class of the builder.
       data_dir: folder of the archives, and of the prepared data if it is writable.
-      image_size: side of the pictures of a generated data set.
+      image_size: side of the pictures of a generated data set, short side of those that are kept reduced.
+      resize: how the latter are reduced.
+      mask_dir: folder of masks, for a data set that takes such.
 
     Returns:
       The builder, and the folders in which files derived from it may be kept,
@@ -146,7 +151,7 @@ def prepare(
     sources = dataset.SOURCES.find(data_dir) if dataset.SOURCES else None
     candidates = roots(data_dir, sources)
     for position, root in enumerate(candidates):
-        builder = dataset.at_size(root, image_size)
+        builder = dataset.at_size(root, image_size, resize, mask_dir)
         if _is_ready(builder, sources):
             return builder, candidates[position:]
     if dataset.SOURCES and sources is None:
@@ -154,12 +159,11 @@ def prepare(
 
     root = first_writable(candidates)
     with writing_to(root), exclusive(root):
-        builder = dataset.at_size(root, image_size)
+        builder = dataset.at_size(root, image_size, resize, mask_dir)
         if not _is_ready(builder, sources):  # It is, if another process prepared it meanwhile.
             _remove_leftovers(builder)
-            builder = dataset.at_size(root, image_size)
-            if not sys.stderr.isatty():  # In a log file every update of TFDS's bars is a line.
-                tfds.disable_progress_bar()
+            builder = dataset.at_size(root, image_size, resize, mask_dir)
+            tfds.disable_progress_bar()  # Builders have one of their own, which suits log files too.
             config = tfds.download.DownloadConfig(manual_dir=sources, try_download_gcs=False)
             builder.download_and_prepare(download_config=config)
     return builder, candidates[candidates.index(root) :]

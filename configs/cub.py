@@ -1,0 +1,17 @@
+"""CUB-200-2011 at 128×128: the published training.
+
+Table 1 of the paper reports test accuracy .845 ± .012 and IoU .426 ± .025 (assignment for each image, five runs). The
+released code's widths, losses and learning rates; generator width 32; batch 25 as in the paper.
+
+  python -m redo_tf.train --dataset=cub --data_dir=ARCHIVES
+
+This wants a GPU (`pip install redo-tf[gpu]`). It has not been trained with this package, so no time or score is given here.
+"""
+from configs import default
+
+
+def get_config():
+    config = default.get_config()
+    config.data.dataset = "cub"
+    config.model.generator.channels = 32
+    return config

@@ -1,0 +1,13 @@
+"""Flowers-102 at 64×64 for a computer without a GPU.
+
+  python -m redo_tf.train --dataset=flowers --config=configs/flowers_cpu.py --data_dir=ARCHIVES
+
+A starting point, not tuned and not yet trained on these pictures: everything but the data set is configs/lfw_cpu.py's.
+"""
+from configs import lfw_cpu
+
+
+def get_config():
+    config = lfw_cpu.get_config()
+    config.data.dataset = "flowers"
+    return config
