@@ -19,6 +19,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. Training's de
 COMMANDS = {
     "train": "redo_tf.train",
     "evaluate": "redo_tf.evaluate",
+    "segment": "redo_tf.segment",
     "curves": "redo_tf.curves",
 }
 

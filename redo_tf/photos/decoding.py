@@ -1,0 +1,128 @@
+"""Pictures in any common format as the mask network takes them: upright, RGB, 8 bits a channel."""
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import Callable, Iterator, Optional, Tuple
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+# 134 million, e.g. 11585×11585. Decoding takes at most about 9 bytes a pixel, hence 1.2 GB.
+MOST_PIXELS = 2**27
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow's own limit warns from 89 million on.
+
+Image.init()
+# Only these: Pillow also knows formats that it hands to other programs, as PostScript to Ghostscript.
+FORMATS = tuple(name for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+                if name in Image.OPEN)
+
+# A JPEG may be made smaller by halves while it is decoded, which smooths a little differently from resizing; down to
+# this many times the size that is wanted the difference is below a grey level.
+DRAFT_MARGIN = 4
+
+_TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+          8: Image.Transpose.ROTATE_90}  # EXIF's orientation → what makes it upright.
+
+
+class PictureError(Exception):
+    """What is wrong with one picture, to be said after its name; the others are not concerned."""
+
+
+def read_fitted(path: str, fitted_size: Callable[[int, int], Tuple[int, int]], resample: Image.Resampling,
+                hold: Callable[[int], contextlib.AbstractContextManager]) -> Tuple[np.ndarray, Tuple[int, int]]:
+    """A picture at the mask network's size, all of it.
+
+    Args:
+      path: of the file.
+      fitted_size: (height, width) of a picture, in either order → size (h, w) that is wanted, in that order.
+      resample: how it is resized.
+      hold: is entered with the picture's number of pixels while they are in memory.
+
+    Returns:
+      uint8 [h, w, 3], upright, and the picture's own (height, width).
+
+    Raises:
+      PictureError: it cannot be read.
+    """
+    with _opened(path) as image, hold(image.width * image.height):
+        width, height = image.size
+        side = DRAFT_MARGIN * max(fitted_size(height, width))
+        image.draft("RGB", (side, side))  # Does nothing to other formats than JPEG.
+        image.load()
+        turn = _turn(image)
+        height, width = _turned((height, width), turn)
+        h, w = _turned(fitted_size(height, width), turn)
+        fitted = _rgb(image).resize((w, h), resample)
+        return np.asarray(_upright(fitted, turn)), (height, width)
+
+
+def read(path: str) -> Image.Image:
+    """A picture at its own size, upright, RGB.
+
+    Raises:
+      PictureError: it cannot be read.
+    """
+    with _opened(path) as image:
+        image.load()
+        return _upright(_rgb(image), _turn(image))
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
+    """The file's picture, its first if it holds several; whatever goes wrong with it is a PictureError."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # Reading a pipe may wait forever.
+            raise PictureError("is not a file")
+        if not os.path.getsize(path):
+            raise PictureError("is empty")
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise PictureError(f"has {image.width}×{image.height} pixels; {MOST_PIXELS / 1e6:.0f} million are the most")
+            yield image
+    except PictureError:
+        raise
+    except FileNotFoundError as error:
+        raise PictureError("is a link to nothing" if os.path.islink(path) else "is not there") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(f"is not a picture in one of the formats {', '.join(FORMATS)}") from error
+    except Exception as error:  # On damaged data Pillow's decoders raise OSError, SyntaxError, struct.error and others.
+        raise PictureError(f"cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Any mode → RGB; 16 bits keep their upper 8, what is transparent becomes white."""
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image  # `convert` would copy it.
+    if image.mode == "F":
+        raise PictureError("has floating-point pixels, whose range is not known: save it with 8 or 16 bits")
+    if image.mode == "I" or image.mode.startswith("I;16"):  # `convert` would cut off all that is above 255.
+        values = np.array(image)
+        values >>= 8
+        image = Image.fromarray(np.clip(values, 0, 255, out=values).astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image)
+        return white
+    return image.convert("RGB")
+
+
+def _turn(image: Image.Image) -> Optional[Image.Transpose]:
+    """What makes a loaded picture upright, by its EXIF orientation; TIFF files are turned by Pillow as they are loaded."""
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # A damaged header, in the many ways that a parser may fail, leaves the pixels good.
+        return None
+
+
+def _turned(size: Tuple[int, int], turn: Optional[Image.Transpose]) -> Tuple[int, int]:
+    swaps = turn in (Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
+                     Image.Transpose.ROTATE_270)
+    return size[::-1] if swaps else size
+
+
+def _upright(image: Image.Image, turn: Optional[Image.Transpose]) -> Image.Image:
+    return image if turn is None else image.transpose(turn)

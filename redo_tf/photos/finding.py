@@ -1,0 +1,105 @@
+"""Which pictures a person means, and what their results are called."""
+from __future__ import annotations
+
+import collections
+import dataclasses
+import glob
+import itertools
+import os
+import unicodedata
+from typing import BinaryIO, Iterable, List
+
+from redo_tf.errors import UserError
+from redo_tf.photos.drawing import KINDS, is_output
+
+# HEIC cannot be read, which is said of each such file: left out of the list, it would be missed in silence.
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
+            ".pnm", ".jp2", ".j2k", ".avif", ".heic", ".heif")
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A file to segment.
+
+    Attributes:
+      path: absolute.
+      name: path of its results below the output folder, without what is added for each kind, `_mask.png` and so on.
+    """
+
+    path: str
+    name: str
+
+
+def find(source: str, listing: BinaryIO) -> List[Picture]:
+    """The pictures that a person means.
+
+    Args:
+      source: a file; a folder: pictures in it and below, by their suffixes, but for hidden ones; a glob (** for folders at
+        any depth): all files that match; or `-`: all files that are listed.
+      listing: for `-`, paths, one a line or separated by zero bytes.
+
+    Returns:
+      In a fixed order, each once, without results of this very command. Their names keep the tree below the folder, the
+      fixed part of the glob, or the folder that the listed files share.
+
+    Raises:
+      UserError: there is none.
+    """
+    if source == "-":
+        paths = _listed(listing)
+        base = _shared_folder(paths)
+    elif os.path.isdir(source):
+        paths, base = _below(source), source
+    elif os.path.lexists(source):
+        paths, base = [source], os.path.dirname(source)
+    elif glob.has_magic(source):
+        paths, base = [path for path in sorted(glob.glob(source, recursive=True)) if not os.path.isdir(path)], _fixed(source)
+    else:
+        raise UserError(f"There is nothing at --input={source}: name a picture, a folder, a glob, or - for a list on stdin.")
+    paths = [path for path in dict.fromkeys(map(os.path.abspath, paths)) if not _is_result(path)]
+    if not paths:
+        raise UserError(f"No picture found for --input={source}: of a folder, files that end in {', '.join(SUFFIXES)} are "
+                        "taken.")
+    return _named(paths, os.path.abspath(base))
+
+
+def _listed(listing: BinaryIO) -> List[str]:
+    content = listing.read()
+    lines = content.split(b"\0") if b"\0" in content else content.splitlines()
+    return [os.fsdecode(line) for line in lines if line]
+
+
+def _shared_folder(paths: Iterable[str]) -> str:
+    folders = [os.path.dirname(os.path.abspath(path)) for path in paths if os.path.exists(path)]
+    return os.path.commonpath(folders) if folders else ""
+
+
+def _below(folder: str) -> List[str]:
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [os.path.join(parent, name) for name in sorted(files)
+                  if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+    return found
+
+
+def _fixed(pattern: str) -> str:
+    """The folders of a glob before its first wildcard."""
+    parts = os.path.abspath(pattern).split(os.sep)
+    return os.sep.join(itertools.takewhile(lambda part: not glob.has_magic(part), parts)) or os.sep
+
+
+def _is_result(path: str) -> bool:
+    return path.endswith(tuple(f"_{kind}.png" for kind in KINDS)) and is_output(path)
+
+
+def _named(paths: List[str], base: str) -> List[Picture]:
+    """Names without suffixes, but where pictures of one folder would then share a name: there all of them keep theirs."""
+    # A path that is not there may lie outside the folder that the others share. It never gets results.
+    relative = [os.path.relpath(path, base) if path.startswith(os.path.join(base, "")) else os.path.basename(path)
+                for path in paths]
+    # Some file systems take names for equal that differ in case or in how accents are composed.
+    folded = lambda name: unicodedata.normalize("NFC", name).casefold()
+    stems = [os.path.splitext(name)[0] for name in relative]
+    taken = collections.Counter(map(folded, stems)) + collections.Counter(set(map(folded, relative)))
+    return [Picture(path, stem if taken[folded(stem)] == 1 else name) for path, stem, name in zip(paths, stems, relative)]

@@ -1,0 +1,65 @@
+"""index.jsonl: what became of each picture, and hence what is left to do after an interruption."""
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, Iterable
+
+from redo_tf.files import write_whole
+
+
+class Index:
+    """One object a picture, by its path in `input`.
+
+    While pictures are being segmented lines are only ever appended, so a killed process leaves at worst one line that is
+    cut off, which is dropped when the file is next read.
+    """
+
+    def __init__(self, folder: str):
+        self.path = os.path.join(folder, "index.jsonl")
+        self.rows: Dict[str, Dict[str, Any]] = {row["input"]: row for row in _read(self.path)}
+        self._file = None
+
+    def begin(self, inputs: Iterable[str]) -> None:
+        """Drops the rows of pictures that are to be segmented now."""
+        for path in inputs:
+            self.rows.pop(path, None)
+        self._write()
+        self._file = open(self.path, "ab", buffering=0)
+
+    def add(self, row: Dict[str, Any]) -> None:
+        self.rows[row["input"]] = row
+        self._file.write(_line(row))
+
+    def end(self) -> None:
+        """Sorts the rows by path, as pictures are finished in no fixed order."""
+        self.rows = dict(sorted(self.rows.items()))
+        self._write()
+        self.close()
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+    def _write(self) -> None:
+        write_whole(self.path, b"".join(map(_line, self.rows.values())))
+
+
+def _read(path: str):
+    if not os.path.exists(path):
+        return
+    with open(path, "rb") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+                row["input"]
+                yield row
+            except (ValueError, KeyError, TypeError):
+                pass  # Cut off, or not ours.
+
+
+def _line(row: Dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:  # A name that is not UTF-8 on the disk.
+        return json.dumps(row).encode() + b"\n"

@@ -1,0 +1,192 @@
+"""Many pictures through a mask network: decoded and written by threads while the network runs, in bounded memory."""
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import os
+import sys
+import threading
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from redo_tf.data.cache import RESIZE
+from redo_tf.errors import UserError
+from redo_tf.photos import decoding, drawing
+from redo_tf.photos.decoding import PictureError
+from redo_tf.photos.finding import Picture
+from redo_tf.photos.index import Index
+from redo_tf.progress import bar
+from redo_tf.segmenter import Segmenter
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows: there, do not let two processes write to one folder.
+    fcntl = None
+
+WAITING_BATCHES = 4  # So many batches of pictures at most wait for others of their size.
+
+
+class Outcome(NamedTuple):
+    """Numbers of pictures: segmented now, segmented before, failed."""
+
+    segmented: int
+    skipped: int
+    failed: int
+
+
+class _Fitted(NamedTuple):
+    picture: Picture
+    image: np.ndarray  # uint8 [h, w, 3]
+    size: Tuple[int, int]  # (height, width) of the picture itself.
+
+
+class _Budget:
+    """Lets threads hold at most so many pixels at a time, all together."""
+
+    def __init__(self, pixels: int):
+        self._free, self._changed = pixels, threading.Condition()
+
+    @contextlib.contextmanager
+    def hold(self, pixels: int) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kinds: Sequence[str] = ("mask",),
+            batch_size: int = 16, workers: int = 2, overwrite: bool = False) -> Outcome:
+    """Writes the masks of pictures and index.jsonl into a folder.
+
+    Args:
+      segmenter: the mask network.
+      pictures: what to segment.
+      output: folder, made if need be. Pictures whose results by this model are whole there are skipped.
+      kinds: of `drawing.KINDS`, `mask` among them.
+      batch_size: pictures of one fitted size that the network sees together.
+      workers: threads that decode and write.
+      overwrite: skip none.
+
+    Raises:
+      UserError: the folder is a file, or another process writes there; or a batch does not fit into memory.
+    """
+    output = os.path.abspath(output)
+    if os.path.lexists(output) and not os.path.isdir(output):
+        raise UserError(f"--output={output} is a file: name a folder.")
+    os.makedirs(output, exist_ok=True)
+    with _exclusive(output), contextlib.closing(Index(output)) as index:
+        files = {picture: {kind: f"{picture.name}_{kind}.png" for kind in kinds} for picture in pictures}
+        model = os.path.abspath(segmenter.path)
+        todo = [picture for picture in pictures
+                if overwrite or not _is_done(index.rows.get(picture.path), files[picture], output, model)]
+        skipped = len(pictures) - len(todo)
+        if skipped:
+            logging.info("%d of %d pictures are done already; --overwrite does them anew.", skipped, len(pictures))
+        index.begin(picture.path for picture in todo)
+        with bar(len(pictures), "Segmenting", initial=skipped, unit="picture") as progress:
+            failed = 0
+            for row in _rows(segmenter, todo, output, files, batch_size, workers):
+                index.add(row)
+                if "error" in row:
+                    failed += 1
+                    progress.write(" ".join(f"{row['input']} {row['error']}.".splitlines()), file=sys.stderr)
+                progress.update()
+        index.end()
+    return Outcome(len(todo) - failed, skipped, failed)
+
+
+def _is_done(row: Dict[str, Any], files: Dict[str, str], output: str, model: str) -> bool:
+    return (row is not None and row.get("model") == model and
+            all(row.get(kind) == name and drawing.is_whole(os.path.join(output, name)) for kind, name in files.items()))
+
+
+def _rows(segmenter: Segmenter, pictures: Sequence[Picture], output: str, files: Dict[Picture, Dict[str, str]],
+          batch_size: int, workers: int) -> Iterator[Dict[str, Any]]:
+    """Segments pictures; yields the index's row of each as soon as its files are whole or it has failed."""
+    # As many pixels in flight as one picture may have: many small pictures or a single large one.
+    budget = _Budget(decoding.MOST_PIXELS)
+    resample = RESIZE[segmenter.card.get("resize", "antialias")]
+
+    def fit(picture: Picture) -> _Fitted:
+        return _Fitted(picture, *decoding.read_fitted(picture.path, segmenter.fitted_size, resample, budget.hold))
+
+    def write(fitted: _Fitted, masks: np.ndarray) -> Dict[str, Any]:
+        paths = {kind: os.path.join(output, name) for kind, name in files[fitted.picture].items()}
+        height, width = fitted.size
+        with budget.hold(height * width):
+            shares = drawing.write_files(masks, fitted.size, fitted.picture.path, paths)
+        return {"input": fitted.picture.path, **files[fitted.picture], "width": width, "height": height,
+                "shares": [round(share, 6) for share in shares], "object_share": round(1 - shares[0], 6),
+                "model": os.path.abspath(segmenter.path)}
+
+    pool = concurrent.futures.ThreadPoolExecutor(workers)
+    try:
+        upcoming, fitting, writing = iter(pictures), collections.deque(), collections.deque()
+        waiting: Dict[Tuple[int, ...], List[_Fitted]] = collections.defaultdict(list)
+        while True:
+            while len(fitting) < 2 * max(batch_size, workers) and (picture := next(upcoming, None)):
+                fitting.append((picture, pool.submit(fit, picture)))
+            if fitting:
+                picture, future = fitting.popleft()
+                try:
+                    fitted = future.result()
+                    waiting[fitted.image.shape].append(fitted)
+                except PictureError as error:
+                    yield _failure(picture, error)
+            batch = _next_batch(waiting, batch_size, flush=not fitting)
+            if batch:
+                for fitted, masks in zip(batch, _masks(segmenter, batch)):
+                    writing.append((fitted.picture, pool.submit(write, fitted, masks)))
+            idle = not (fitting or waiting)
+            while writing and (idle or writing[0][1].done() or len(writing) > 2 * max(batch_size, workers)):
+                picture, future = writing.popleft()
+                try:
+                    yield future.result()
+                except PictureError as error:
+                    yield _failure(picture, error)
+            if idle:
+                return
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _next_batch(waiting: Dict[Tuple[int, ...], List[_Fitted]], batch_size: int, flush: bool) -> List[_Fitted]:
+    """Takes a batch from the pictures that wait, by their sizes: a full one, or the fullest if it is time; else none."""
+    if not waiting:
+        return []
+    fullest = max(waiting, key=lambda size: len(waiting[size]))
+    crowded = sum(map(len, waiting.values())) >= WAITING_BATCHES * batch_size
+    return waiting.pop(fullest) if flush or crowded or len(waiting[fullest]) >= batch_size else []
+
+
+def _masks(segmenter: Segmenter, batch: List[_Fitted]) -> np.ndarray:
+    try:
+        return segmenter.masks(np.stack([fitted.image for fitted in batch]))
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(f"{len(batch)} pictures at a time do not fit into memory: lower --batch_size.") from error
+
+
+def _failure(picture: Picture, error: PictureError) -> Dict[str, Any]:
+    return {"input": picture.path, "error": str(error)}
+
+
+@contextlib.contextmanager
+def _exclusive(folder: str) -> Iterator[None]:
+    """Keeps other processes from writing to a folder; the lock goes when the process does."""
+    with open(os.path.join(folder, ".redo_lock"), "w") as lock:
+        if fcntl:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"Another process is segmenting into {folder}: wait for it, or choose another --output."
+                                ) from error
+        yield

@@ -1,0 +1,66 @@
+"""Segments pictures: masks for a file, a folder, a glob or a list.
+
+  python -m redo_tf.segment --model=runs/lfw --input=photos --output=masks --overlay
+  find photos -newer last | python -m redo_tf.segment --model=exported --input=- --output=masks
+
+--model is a run's folder, a SavedModel or a .tflite file. For each picture NAME.jpg the output folder gets
+
+  NAME_mask.png           palette PNG of the picture's size; its pixels' values are labels, 0 the background
+  NAME_overlay.png        with --overlay: the mask's colours over the picture
+  NAME_probabilities.png  with --probabilities: grey, 0 to 255 for a probability of 0 to 1 of being object
+  index.jsonl             one object a picture: input, mask (below the output folder), width, height, shares (of each
+                          label), object_share, model; or input and error
+
+in the tree of the input folder. The same command continues after an interruption: pictures whose results by this model are
+whole and stand in index.jsonl are skipped. A picture that cannot be read is reported and skipped.
+
+Exit code: how many pictures failed, at most 125, hence 0 when all succeeded. A mistake in the command ends with 2 as well;
+it is told in a single sentence, and no picture is segmented.
+"""
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+
+from absl import flags
+
+from redo_tf import cli, segmenter
+from redo_tf.errors import UserError
+from redo_tf.photos.finding import find
+from redo_tf.photos.pipeline import segment
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "A run's folder, a SavedModel or a .tflite file.")
+flags.DEFINE_string("input", None, "A picture, a folder (with all folders below), a glob, or - for paths on stdin, one a line.")
+flags.DEFINE_string("output", None, "Folder of the results.")
+flags.DEFINE_bool("overlay", False, "Also draw the masks over the pictures.")
+flags.DEFINE_bool("probabilities", False, "Also write the probability of being object.")
+flags.DEFINE_bool("overwrite", False, "Segment anew what is done already.")
+flags.DEFINE_integer("batch_size", 16, "Pictures of one size that the network sees at a time.", lower_bound=1)
+flags.DEFINE_integer("workers", os.cpu_count(), "Threads that decode and write pictures.", lower_bound=1)
+
+MOST_FAILURES = 125  # The largest exit code that shells give no meaning of their own.
+
+
+def main() -> None:
+    for name in ("model", "input", "output"):
+        if not FLAGS[name].value:
+            raise UserError(f"--{name}=… is missing (--help lists the flags.)")
+    warnings.filterwarnings("ignore", module="PIL")  # Of odd metadata: nothing that a user could act on.
+    pictures = find(FLAGS.input, sys.stdin.buffer)
+    model = segmenter.load(FLAGS.model)
+    kinds = ["mask"] + [kind for kind in ("overlay", "probabilities") if FLAGS[kind].value]
+    start = time.monotonic()
+    outcome = segment(model, pictures, FLAGS.output, kinds, FLAGS.batch_size, FLAGS.workers, FLAGS.overwrite)
+    seconds = time.monotonic() - start
+    index = os.path.join(FLAGS.output, "index.jsonl")
+    print(f"Segmented {outcome.segmented} pictures in {seconds:.1f} s ({outcome.segmented / seconds:.1f} a second): {index}")
+    if outcome.failed:
+        print(f"{outcome.failed} of {len(pictures)} pictures failed; {index} says why.", file=sys.stderr)
+        sys.exit(min(outcome.failed, MOST_FAILURES))
+
+
+if __name__ == "__main__":
+    cli.run(main)
