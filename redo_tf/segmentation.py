@@ -79,6 +79,22 @@ def resized(pictures: tf.Tensor, size: tf.Tensor, method: str = "antialias") -> 
     # Rounded to whole grey levels, as pictures are in training.
     whole = pictures.dtype.is_integer
     smaller = tf.reduce_any(size < tf.shape(pictures)[1:3])
-    result = tf.cond(smaller, lambda: tf.image.resize(pictures, size, antialias=True),
+    result = tf.cond(smaller, lambda: _smoothed(tf.cast(pictures, tf.float32), size),
                      lambda: tf.image.resize(pictures, size))
     return tf.cast(tf.round(result), pictures.dtype) if whole else result
+
+
+def _smoothed(pictures: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """`tf.image.resize(…, antialias=True)` of float32 [B, H, W, C], by products: few other runtimes have its operation."""
+    shape = tf.shape(pictures)
+    rows = _triangles(shape[1], size[0]) @ tf.reshape(pictures, [shape[0], shape[1], shape[2] * shape[3]])
+    return _triangles(shape[2], size[1]) @ tf.reshape(rows, [shape[0], size[0], shape[2], shape[3]])
+
+
+def _triangles(old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """Weights float32 [new, old] of the old samples in the new: triangles two new samples wide, but at least two old."""
+    step = tf.cast(old, tf.float32) / tf.cast(new, tf.float32)
+    centres = (tf.range(tf.cast(new, tf.float32)) + 0.5) * step
+    distances = tf.abs(tf.range(tf.cast(old, tf.float32)) + 0.5 - centres[:, None]) / tf.maximum(step, 1)
+    weights = tf.nn.relu(1 - distances)
+    return weights / tf.reduce_sum(weights, axis=1, keepdims=True)

@@ -43,6 +43,12 @@ def test_resizing_is_the_one_of_training(method, side):
     np.testing.assert_allclose(actual.astype(int), expected, atol=0 if method == "nearest" else 1)
 
 
+@pytest.mark.parametrize("size", [(32, 48), (31, 400), (300, 20)])
+def test_smaller_pictures_are_those_of_tensorflows_own_operation(size):
+    picture = tf.constant(pictures(1, 250, 371), tf.float32)
+    np.testing.assert_allclose(resized(picture, tf.constant(size)), tf.image.resize(picture, size, antialias=True), atol=2e-3)
+
+
 def test_masks_of_a_picture_at_its_training_size_are_the_networks_in_the_labels_order(segmentation):
     images = pictures(2, 32, 32)
     expected = segmentation.mask_network(images / np.float32(127.5) - 1).numpy()

@@ -1,0 +1,79 @@
+"""The two signatures of an exported SavedModel, in TensorFlow's own operations alone."""
+from __future__ import annotations
+
+from typing import Dict, Tuple
+
+import tensorflow as tf
+
+from redo_tf.segmentation import Segmentation
+
+IN_PARALLEL = 8  # Pictures of one request that are decoded and segmented at a time.
+
+
+def servable(segmentation: Segmentation) -> Tuple[tf.Module, Dict[str, tf.types.experimental.GenericFunction]]:
+    """What `tf.saved_model.save` takes: an object that holds the variables, and the signatures by name.
+
+    The object is not the segmentation itself: with it Keras would save a graph of every layer beside these two.
+    """
+    holder = tf.Module()
+    holder.variables_ = segmentation.mask_network.variables
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "images")], autograph=False)
+    def serving_default(images):
+        return segmentation(images)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
+    def image_bytes(image_bytes):
+        return segment_files(segmentation, image_bytes)
+
+    return holder, {"serving_default": serving_default, "image_bytes": image_bytes}
+
+
+def segment_files(segmentation: Segmentation, contents: tf.Tensor) -> Dict[str, tf.Tensor]:
+    """Segments JPEG and PNG files, of a size each.
+
+    Args:
+      segmentation: what segments a batch.
+      contents: the files, string [B].
+
+    Returns:
+      Grey 8-bit PNG files of the pictures' sizes, string [B]: `label_png_bytes` the label of each pixel, `mask_png_bytes`
+      the probability of being object (not background), 255 for 1.
+
+    Raises:
+      InvalidArgumentError: by the graph, naming every file that cannot be decoded.
+    """
+
+    pictures = decoded(contents)
+
+    def segment_file(picture):
+        image = tf.ensure_shape(tf.io.parse_tensor(picture, tf.uint8), [None, None, 3])
+        results = segmentation(image[None])
+        mask = tf.round(255 * (1 - results["masks"][0, ..., :1]))
+        return tf.io.encode_png(results["labels"][0, ..., None]), tf.io.encode_png(tf.cast(mask, tf.uint8))
+
+    labels, masks = tf.map_fn(
+        segment_file, pictures, fn_output_signature=(tf.string, tf.string), parallel_iterations=IN_PARALLEL)
+    return {"label_png_bytes": labels, "mask_png_bytes": masks}
+
+
+def decoded(contents: tf.Tensor) -> tf.Tensor:
+    """JPEG and PNG files, string [B] → serialized uint8 [H, W, 3], string [B].
+
+    A decoder's own error does not say which file of a request it was, and a graph cannot catch it; a data set can. One for
+    the whole request, because it takes milliseconds to begin with it.
+    """
+    count = tf.size(contents, tf.int64)
+    files = tf.data.Dataset.from_tensor_slices(contents).enumerate()
+    readable = files.map(lambda index, file: (index, tf.io.serialize_tensor(decode(file))), num_parallel_calls=IN_PARALLEL)
+    indices, pictures = readable.ignore_errors().batch(tf.maximum(count, 1)).reduce(
+        (tf.zeros([0], tf.int64), tf.zeros([0], tf.string)), lambda _, batch: batch)
+    broken = tf.where(tf.scatter_nd(indices[:, None], tf.ones_like(indices), count[None]) == 0)[:, 0]
+    message = tf.strings.format("image_bytes holds no readable JPEG or PNG picture at index {}, counted from 0", broken)
+    with tf.control_dependencies([tf.debugging.Assert(tf.size(broken) == 0, [message])]):
+        return tf.ensure_shape(tf.identity(pictures), contents.shape)
+
+
+def decode(file: tf.Tensor) -> tf.Tensor:
+    """One file → uint8 [H, W, 3]: grey ones get three channels, transparency is dropped, 16 bits become 8."""
+    return tf.io.decode_image(file, channels=3, expand_animations=False)
