@@ -13,7 +13,8 @@ from absl import app, flags, logging
 from redo_tf.errors import Diverged, Interrupted, UserError
 
 DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of the archives and of the prepared data. Default: a cache folder.")
+    "data_dir", None, "Folder of the archives, or of your own pictures, and of the prepared data. Default: a cache folder.")
+MASK_DIR = flags.DEFINE_string("mask_dir", None, "With --dataset=folder: folder of masks that have their pictures' names.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. Training's default: runs/DATASET.")
 
 COMMANDS = {
@@ -21,6 +22,8 @@ COMMANDS = {
     "evaluate": "redo_tf.evaluate",
     "segment": "redo_tf.segment",
     "curves": "redo_tf.curves",
+    "data": "redo_tf.data.__main__",
+    "benchmark": "redo_tf.benchmark",
 }
 
 
@@ -102,7 +105,7 @@ def main() -> None:
     if name in ("-h", "--help", "help"):
         print("usage: redo-tf SUBCOMMAND [--flags]\n\nSubcommands (each has a --help):")
         for command, module in COMMANDS.items():
-            print(f"  {command:10} python -m {module}")
+            print(f"  {command:10} python -m {module.removesuffix('.__main__')}")
         return
     if name not in COMMANDS:
         print(f"redo-tf has no subcommand {name}; there is {', '.join(COMMANDS)}.", file=sys.stderr)

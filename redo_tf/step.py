@@ -145,7 +145,7 @@ class TrainingStep:
                  strategy: tf.distribute.Strategy):
         self.model, self.average, self.optimizers, self.config = model, average, optimizers, config
         self.strategy = strategy
-        self._run = tf.function(self._iteration)
+        self.compiled = tf.function(self._iteration)
 
     def __call__(self, batch: Dict[str, tf.Tensor], seed: int, step: int) -> Metrics:
         """One iteration.
@@ -159,15 +159,15 @@ class TrainingStep:
         """
         seeds = tf.constant([seed, step], tf.int64)
         if self.config.objective.redraw == "all":
-            return self._run(batch, seeds, None, None, parts="both")
+            return self.compiled(batch, seeds, None, None, parts="both")
         drawn = np.random.Generator(np.random.Philox(key=[seed, step])).integers(self.model.regions, size=2).tolist()
-        metrics = self._run(batch, seeds, drawn[0], None, parts="generator")
-        metrics.update(self._run(batch, seeds, None, drawn[1], parts="discriminator"))
+        metrics = self.compiled(batch, seeds, drawn[0], None, parts="generator")
+        metrics.update(self.compiled(batch, seeds, None, drawn[1], parts="discriminator"))
         return metrics
 
     def traces(self) -> int:
         """How often the step was traced: once, or with one sampled region twice for each region."""
-        return self._run.experimental_get_tracing_count()
+        return self.compiled.experimental_get_tracing_count()
 
     def _iteration(self, batch, seeds, generator_region, discriminator_region, parts: str) -> Metrics:
         if parts != "discriminator":

@@ -1,0 +1,220 @@
+"""Times training and inference of a configuration on this machine. Needs no data: pictures are random.
+
+  python -m redo_tf.benchmark --config=lfw --set train.batch_size=8
+  python -m redo_tf.benchmark --config=lfw_cpu --only=iteration,input --precision=float32
+
+Prints a table and one line of JSON. Times are medians over --steps, after a warm-up. GFLOP are counted from the compiled
+graph: a product and a sum of its convolutions and matrix products are two. Efficiency is the rate that is reached, as a
+share of a large convolution's (forward and backward) in the same process, precision and number of threads.
+"""
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import sys
+import time
+from typing import Any, Callable, Dict, List
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+import redo_tf
+from redo_tf import cli, flops
+from redo_tf.build import build_mask_network, build_model
+from redo_tf.config import Config, flatten, override, validate
+from redo_tf.data import training_batches
+from redo_tf.errors import UserError
+from redo_tf.recipe_flags import config_from_flags
+from redo_tf.step import TrainingStep, build_optimizers, to_model_range
+from redo_tf.trainer import default_strategy
+
+UPDATES = {"generator": ("generator",), "discriminator": ("discriminator",), "iteration": ("generator", "discriminator")}
+PARTS = (*UPDATES, "input", "inference")
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("only", [], f"What to time, of {', '.join(PARTS)}. Default: everything.")
+flags.DEFINE_integer("steps", 10, "Repetitions that are timed.", lower_bound=1)
+flags.DEFINE_integer("warmup", 3, "Repetitions before those.", lower_bound=1)
+flags.DEFINE_enum("precision", None, ["float32", "mixed_bfloat16"], "Instead of the recipe's train.precision.")
+flags.DEFINE_integer("image_size", None, "Instead of the recipe's data.image_size.")
+flags.DEFINE_integer("replicas", 1, "The CPU is divided into so many devices, which share each batch.", lower_bound=1)
+
+
+def timed(run: Callable[[], Any], steps: int, warmup: int) -> float:
+    """Median seconds of `run`, which returns only when its work is done."""
+    for _ in range(warmup):
+        run()
+    seconds = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def convolution_rate(precision: str, steps: int, warmup: int) -> float:
+    """GFLOP/s of a large convolution with both its gradients: 3×3, 128 channels, 8 pictures of 64×64."""
+    dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
+    x = tf.cast(tf.random.stateless_normal([8, 64, 64, 128], [0, 0]), dtype)
+    kernel = tf.cast(tf.random.stateless_normal([3, 3, 128, 128], [0, 1]), dtype)
+
+    @tf.function
+    def forward_and_backward():
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = tf.nn.conv2d(x, kernel, 1, "SAME")
+        # One number of each result, so that all are computed and next to nothing is fetched.
+        return [tf.cast(tensor[0, 0, 0, 0], tf.float32) for tensor in (y, *tape.gradient(y, [x, kernel], tf.ones_like(y)))]
+
+    gflop = flops.count(forward_and_backward.get_concrete_function()) / 1e9
+    return gflop / timed(lambda: [value.numpy() for value in forward_and_backward()], steps, warmup)
+
+
+class Benchmark:
+    """Times parts of one configuration.
+
+    Args:
+      config: validated.
+      steps, warmup: repetitions of each part: timed, and before.
+      strategy: that training runs under.
+    """
+
+    def __init__(self, config: Config, steps: int, warmup: int, strategy: tf.distribute.Strategy):
+        self.config, self.steps, self.warmup, self.strategy = config, steps, warmup, strategy
+        tf.keras.mixed_precision.set_global_policy(config.train.precision)
+        self.rate = convolution_rate(config.train.precision, steps, warmup)
+
+    def run(self, parts: List[str]) -> Dict[str, Any]:
+        """Results by part, as in the command's JSON."""
+        results = self.updates([part for part in parts if part in UPDATES])
+        if "input" in parts:
+            results["input"] = self.input()
+        if "inference" in parts:
+            results["inference"] = self.inference()
+        return results
+
+    def updates(self, names: List[str]) -> Dict[str, Dict[str, float]]:
+        """Generator update, discriminator update, and both as training runs them."""
+        if not names:
+            return {}
+        batch_size = self.config.train.batch_size
+        tf.keras.utils.set_random_seed(self.config.seed)
+        with self.strategy.scope():
+            model = build_model(self.config.model, self.config.data.image_size)
+            optimizers = build_optimizers(model, self.config.optimizer)
+        step = TrainingStep(model, None, optimizers, self.config, self.strategy)
+        batch = next(iter(self.strategy.experimental_distribute_dataset(training_batches(
+            self._pictures(batch_size), batch_size=batch_size, seed=0))))
+        seeds = tf.constant([0, 0], tf.int64)
+        region = None if self.config.objective.redraw == "all" else 0
+        calls = {"generator": {"parts": "generator", "generator_region": region, "discriminator_region": None},
+                 "discriminator": {"parts": "discriminator", "generator_region": None, "discriminator_region": region}}
+        results = {}
+        for name in names:
+            arguments = [calls[part] for part in UPDATES[name]]
+            if region is None and len(arguments) == 2:  # One call then, as in training.
+                arguments = [{**calls["generator"], "parts": "both"}]
+
+            def run():
+                for each in arguments:
+                    metrics = step.compiled(batch, seeds, **each)
+                return metrics["generator/total" if name == "generator" else "discriminator/total"].numpy()
+
+            gflop = sum(flops.count(step.compiled.get_concrete_function(batch, seeds, **each)) for each in arguments) / 1e9
+            results[name] = self._rates(timed(run, self.steps, self.warmup), batch_size, gflop)
+        return results
+
+    def input(self) -> Dict[str, float]:
+        """The input pipeline alone, from prepared pictures to batches; `seconds` is for one batch.
+
+        Training reads two pictures for each of a batch: one to redraw, and a real one for D. Pairs are counted.
+        """
+        batch_size, rounds = self.config.train.batch_size, 20  # A batch on its own takes too little to be timed.
+        batches = iter(training_batches(self._pictures(1000), batch_size=batch_size, seed=0))
+        seconds = timed(lambda: [next(batches) for _ in range(rounds)], self.steps, self.warmup) / rounds
+        return {"seconds": seconds, "images_per_second": batch_size / seconds}
+
+    def inference(self) -> Dict[str, Dict[str, float]]:
+        """The mask network on uint8 pictures, one and 32 at a time."""
+        network = build_mask_network(self.config.model)
+        segment = tf.function(lambda images: network(to_model_range(images), training=False))
+        results = {}
+        for count in (1, 32):
+            images = tf.constant(self._pictures(count))
+            gflop = flops.count(segment.get_concrete_function(images)) / 1e9
+            seconds = timed(lambda: segment(images).numpy(), self.steps, self.warmup)
+            results[f"batch_{count}"] = self._rates(seconds, count, gflop)
+        return results
+
+    def _rates(self, seconds: float, images: int, gflop: float) -> Dict[str, float]:
+        return {"seconds": seconds, "images_per_second": images / seconds, "gflop": gflop,
+                "gflop_per_second": gflop / seconds, "efficiency": gflop / seconds / self.rate}
+
+    def _pictures(self, count: int) -> np.ndarray:
+        size = self.config.data.image_size
+        return np.random.default_rng(0).integers(0, 256, [count, size, size, 3], dtype=np.uint8)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process held so far, in 10⁶ bytes: of the first GPU, or else of the machine."""
+    if tf.config.list_logical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def table(results: Dict[str, Any]) -> str:
+    """The results, readable."""
+    columns = (("seconds", 10, 4), ("images_per_second", 12, 1), ("gflop", 10, 2), ("gflop_per_second", 10, 1),
+               ("efficiency", 12, 2))
+    rows = {part: results[part] for part in PARTS if part in results and part != "inference"}
+    rows.update({f"inference, {name.replace('_', ' ')}": row for name, row in results.get("inference", {}).items()})
+    lines = [f"{'':22}{'seconds':>10}{'images/s':>12}{'GFLOP':>10}{'GFLOP/s':>10}{'efficiency':>12}"]
+    for name, row in rows.items():
+        lines.append(f"{name:22}" + "".join(f"{row[key]:{width}.{digits}f}" for key, width, digits in columns if key in row))
+    lines.append(f"A large convolution, forward and backward: {results['convolution_gflop_per_second']:.0f} GFLOP/s. "
+                 f"Peak memory: {results['peak_memory_mb']:.0f} MB.")
+    return "\n".join(lines)
+
+
+def strategy_of(replicas: int) -> tf.distribute.Strategy:
+    """Training's own for one replica; otherwise the CPU divided.
+
+    Raises:
+      UserError: more than one replica where there is a GPU.
+    """
+    if replicas == 1:
+        return default_strategy()
+    if tf.config.list_physical_devices("GPU"):
+        raise UserError("--replicas divides a CPU; with GPUs there is a replica for each: leave it out.")
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * replicas)
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+
+
+def main() -> None:
+    unknown = set(FLAGS.only) - set(PARTS)
+    if unknown:
+        raise UserError(f"--only={','.join(sorted(unknown))} is not a part; there is {', '.join(PARTS)}.")
+    config = config_from_flags()
+    for name, value in (("train.precision", FLAGS.precision), ("data.image_size", FLAGS.image_size)):
+        if value is not None:
+            override(config, name, value)
+    validate(config)
+    benchmark = Benchmark(config, FLAGS.steps, FLAGS.warmup, strategy_of(FLAGS.replicas))
+    results = {
+        **benchmark.run(FLAGS.only or list(PARTS)),
+        "convolution_gflop_per_second": benchmark.rate,
+        "peak_memory_mb": peak_memory_mb(),
+        "configuration": flatten(config),
+        "replicas": benchmark.strategy.num_replicas_in_sync,
+        "versions": {"redo_tf": redo_tf.__version__, "tensorflow": tf.__version__, "python": platform.python_version()},
+    }
+    print(table(results))
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,88 @@
+"""Counts the arithmetic of a compiled function: the floating-point operations of its convolutions and matrix products."""
+from __future__ import annotations
+
+import math
+from typing import Iterator
+
+import tensorflow as tf
+from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
+
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+CONDITIONS = ("If", "StatelessIf")
+
+
+def count(function: tf.types.experimental.ConcreteFunction) -> int:
+    """FLOPs of one call; a product and a sum are two. Shapes have to be known when the function is traced.
+
+    Of a condition the dearer branch counts. Elementwise operations, norms and pooling do not: they are what an
+    implementation can save.
+
+    Raises:
+      ValueError: a convolution or a matrix product has an unknown shape, or a loop's length is unknown.
+    """
+    return _of_graph(function.graph, function.graph)
+
+
+def _of_graph(graph: tf.Graph, library: tf.Graph) -> int:
+    """Of the operations that a result or a side effect needs; TensorFlow leaves out the others when it runs the graph."""
+    needed, waiting = set(), [*(tensor.op for tensor in graph.outputs), *graph.control_outputs]
+    while waiting:
+        operation = waiting.pop()
+        if operation not in needed:
+            needed.add(operation)
+            waiting.extend([*(tensor.op for tensor in operation.inputs), *operation.control_inputs])
+    return sum(_of_operation(operation, library) for operation in needed)
+
+
+def _of_operation(operation: tf.Operation, library: tf.Graph) -> int:
+    inputs = [tensor.shape for tensor in operation.inputs]
+    if operation.type == "Conv2D":
+        return 2 * _size(operation.outputs[0].shape) * _size(inputs[1][:3])
+    if operation.type == "Conv2DBackpropInput":  # Filter [kh, kw, in, out], gradient [B, h, w, out].
+        return 2 * _size(inputs[2][:3]) * _size(_filter(operation, inputs[1]))
+    if operation.type == "Conv2DBackpropFilter":
+        return 2 * _size(inputs[2][:3]) * _size(_filter(operation, operation.outputs[0].shape))
+    if operation.type in ("MatMul", "BatchMatMulV2"):
+        name = "transpose_a" if operation.type == "MatMul" else "adj_x"
+        contracted = inputs[0][-2 if operation.get_attr(name) else -1]
+        return 2 * _size(operation.outputs[0].shape) * _size([contracted])
+    if operation.type == "Einsum":
+        return 2 * _einsum_products(operation.get_attr("equation").decode(), inputs)
+    if operation.type in CALLS:
+        return max(_of_functions(operation, library, "f"))
+    if operation.type in CONDITIONS:
+        return max(_of_functions(operation, library, "then_branch", "else_branch"))
+    if operation.type in ("While", "StatelessWhile") and max(_of_functions(operation, library, "body")):
+        raise ValueError(f"{operation.name} repeats arithmetic an unknown number of times.")
+    return 0
+
+
+def _of_functions(operation: tf.Operation, library: tf.Graph, *attributes: str) -> Iterator[int]:
+    """Of each function that the attributes name; `library` is the outermost graph, which holds them all."""
+    for attribute in attributes:
+        definition = library._get_function(operation.get_attr(attribute).name).cached_definition
+        arguments = operation.inputs[1:] if operation.type in CONDITIONS else operation.inputs
+        with library.as_default():  # Where it looks for the functions within.
+            yield _of_graph(function_def_to_graph(definition, [tensor.shape for tensor in arguments]), library)
+
+
+def _filter(operation: tf.Operation, shape: tf.TensorShape) -> tf.TensorShape:
+    """A filter's shape; where it is only known as the value of the shape input, that value."""
+    if shape.is_fully_defined():
+        return shape
+    return tf.TensorShape(tf.get_static_value(operation.inputs[1]))
+
+
+def _size(shape) -> int:
+    sizes = list(shape)
+    if None in sizes:
+        raise ValueError(f"The shape {sizes} is not known when the function is traced.")
+    return math.prod(int(size) for size in sizes)
+
+
+def _einsum_products(equation: str, inputs) -> int:
+    """Products of an einsum of one or two operands: the sizes of all its indices, multiplied. No ellipses."""
+    sizes = {}
+    for indices, shape in zip(equation.split("->")[0].split(","), inputs):
+        sizes.update(zip(indices, shape))
+    return _size(sizes.values())
