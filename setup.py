@@ -28,14 +28,14 @@ setup(
         "importlib_resources==6.5.2",  # tensorflow-datasets imports it without asking for it
         "numpy==1.26.4",  # the last 1.x; TensorFlow 2.15 is built against it
         "scipy==1.13.1",  # the assignment problem in the metrics
-        "absl-py==2.5.0",  # flags and logging
+        "absl-py==2.3.1",  # flags and logging
         "pillow==11.3.0",  # decodes archives' pictures, writes PNGs
         "matplotlib==3.9.4",  # curves of runs
         "tqdm==4.70.1",  # progress bars
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.15.1"],  # CUDA's libraries as packages
-        "test": ["pytest==9.1.1", "dill==0.4.1"],  # the latter for TFDS's checks of builders
+        "test": ["pytest==8.4.2", "dill==0.4.1"],  # the latter for TFDS's checks of builders
     },
     entry_points={"console_scripts": ["redo-tf=redo_tf.cli:main"]},
 )
