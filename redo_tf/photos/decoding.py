@@ -9,9 +9,12 @@ from typing import Callable, Iterator, Optional, Tuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-# 134 million, e.g. 11585×11585. Decoding takes at most about 9 bytes a pixel, hence 1.2 GB.
+# 134 million, e.g. 11585×11585. Decoding takes at most about 10 bytes a pixel, hence 1.3 GB.
 MOST_PIXELS = 2**27
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow's own limit warns from 89 million on.
+
+# Pillow's blocks, of 16 MiB else, then never come from the threads' own heaps, which keep for themselves what they free.
+Image.core.set_block_size(2**26)
 
 Image.init()
 # Only these: Pillow also knows formats that it hands to other programs, as PostScript to Ghostscript.
@@ -20,7 +23,7 @@ FORMATS = tuple(name for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "
 
 # A JPEG may be made smaller by halves while it is decoded, which smooths a little differently from resizing; down to
 # this many times the size that is wanted the difference is below a grey level.
-DRAFT_MARGIN = 4
+DRAFT_MARGIN = 8
 
 _TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
           5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
@@ -50,12 +53,13 @@ def read_fitted(path: str, fitted_size: Callable[[int, int], Tuple[int, int]], r
     with _opened(path) as image, hold(image.width * image.height):
         width, height = image.size
         side = DRAFT_MARGIN * max(fitted_size(height, width))
-        image.draft("RGB", (side, side))  # Does nothing to other formats than JPEG.
+        drafted = image.draft("RGB", (side, side))  # None for other formats than JPEG.
+        box = drafted[1] if drafted else None  # Its size is rounded up; the picture ends within the last pixel.
         image.load()
         turn = _turn(image)
         height, width = _turned((height, width), turn)
         h, w = _turned(fitted_size(height, width), turn)
-        fitted = _rgb(image).resize((w, h), resample)
+        fitted = _rgb(image).resize((w, h), resample, box)
         return np.asarray(_upright(fitted, turn)), (height, width)
 
 
@@ -103,7 +107,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         values >>= 8
         image = Image.fromarray(np.clip(values, 0, 255, out=values).astype(np.uint8))
     elif image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
         white.paste(image, mask=image)
         return white

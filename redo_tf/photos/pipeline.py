@@ -92,9 +92,10 @@ def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kind
         if skipped:
             logging.info("%d of %d pictures are done already; --overwrite does them anew.", skipped, len(pictures))
         index.begin(picture.path for picture in todo)
-        with bar(len(pictures), "Segmenting", initial=skipped, unit="picture") as progress:
-            failed = 0
-            for row in _rows(segmenter, todo, output, files, batch_size, workers):
+        failed = 0
+        with bar(len(pictures), "Segmenting", initial=skipped, unit="picture") as progress, contextlib.closing(
+                _rows(segmenter, todo, output, files, batch_size, workers)) as rows:
+            for row in rows:
                 index.add(row)
                 if "error" in row:
                     failed += 1
