@@ -22,8 +22,10 @@ COMMANDS = {
     "evaluate": "redo_tf.evaluate",
     "segment": "redo_tf.segment",
     "curves": "redo_tf.curves",
+    "redraw": "redo_tf.redraw",
     "data": "redo_tf.data.__main__",
     "benchmark": "redo_tf.benchmark",
+    "export-saved-model": "export.saved_model",
 }
 
 
@@ -105,7 +107,7 @@ def main() -> None:
     if name in ("-h", "--help", "help"):
         print("usage: redo-tf SUBCOMMAND [--flags]\n\nSubcommands (each has a --help):")
         for command, module in COMMANDS.items():
-            print(f"  {command:10} python -m {module.removesuffix('.__main__')}")
+            print(f"  {command:18} python -m {module.removesuffix('.__main__')}")
         return
     if name not in COMMANDS:
         print(f"redo-tf has no subcommand {name}; there is {', '.join(COMMANDS)}.", file=sys.stderr)

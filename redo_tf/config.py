@@ -17,9 +17,13 @@ from redo_tf.models.sizes import halvings
 @dataclasses.dataclass
 class DataConfig:
     """What is read: set, size, resize method."""
-    dataset: str = "shapes"
+    dataset: str = "shapes"  # or several: lfw+flowers
     image_size: int = 128  # S, pixels; 32·2^k
     resize: str = "antialias"  # antialias | nearest (the released code)
+    stored_side: int = 0  # short side at which photographs are prepared; 0: image_size
+    mask_dir: Optional[str] = None  # of the data set folder: where its masks are
+    weights: Optional[Tuple[float, ...]] = None  # of a mixture: how often each set is drawn; None: by its size
+    flip: bool = False  # mirror training pictures at random; not in the paper
 
 
 @dataclasses.dataclass
@@ -127,6 +131,7 @@ CHOICES = {
 # Inclusive bounds; None is open. Whatever is not named here may be any number of its type.
 BOUNDS = {
     "seed": (0, 2**31 - 1),
+    "data.stored_side": (0, None),
     "model.regions": (2, 254),
     "model.latent_size": (1, None),
     "model.mask_network.channels": (1, None),
@@ -185,7 +190,7 @@ def _typed(value: Any, wanted: Any, name: str) -> Any:
             return float(value)  # Neither NaN nor infinite.
     elif origin is None and isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
         return value
-    described = "a list of whole numbers" if origin is tuple else {
+    described = f"a list of {'whole ' if arguments[0] is int else ''}numbers" if origin is tuple else {
         int: "a whole number", float: "a finite number", bool: "True or False", str: "a word"}.get(wanted, wanted.__name__)
     raise UserError(f"{name} takes {described}, not {value!r}.")
 

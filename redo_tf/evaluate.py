@@ -1,8 +1,10 @@
-"""Scores a run's mask network on a split: accuracy and IoU of the object, by both protocols.
+"""Scores a run's mask network, or an exported model, on a split: accuracy and IoU of the object, by both protocols.
 
   python -m redo_tf.evaluate --workdir=runs/lfw --split=val --data_dir=…
+  python -m redo_tf.evaluate --model=models/lfw --split=test --data_dir=…      # a SavedModel, a .tflite file or a run
 
-Prints a table, then the same numbers as one line of JSON, which is also written to WORKDIR/evaluation_SPLIT.json.
+Prints a table, then the same numbers as one line of JSON. Those of a --workdir are also written to
+WORKDIR/evaluation_SPLIT.json, and computed in the precision of its training; a --model computes as it does in use.
 """
 from __future__ import annotations
 
@@ -12,37 +14,68 @@ from typing import Any, Dict, Optional
 import tensorflow as tf
 from absl import flags
 
-from redo_tf import cli, data
+from redo_tf import cli, data, segmenter
+from redo_tf.config import DataConfig
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.errors import UserError
-from redo_tf.evaluation import compile_segmenter, evaluate
+from redo_tf.evaluation import Segmenter, compile_segmenter, evaluate
 from redo_tf.files import write_text
-from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("split", "val", ["train", "val", "test"], "Which pictures to score.")
-flags.DEFINE_integer("batch_size", 64, "Pictures at a time.", lower_bound=1)
+# Other commands have flags of these names too, and one process may import them all.
+flags.DEFINE_integer("batch_size", 64, "Pictures at a time.", lower_bound=1, allow_override=True)
+MODEL = flags.DEFINE_string("model", None, "A SavedModel, a .tflite file or a run, instead of --workdir.", allow_override=True)
+DATASET = flags.DEFINE_string("dataset", None, "Data set, with --model. Default: the one it was trained on.",
+                              allow_override=True)
 
 
-def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_size: int = 64) -> Dict[str, Any]:
-    """Scores of a run on a split; see `evaluation.evaluate`.
+def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_size: int = 64,
+                 mask_dir: Optional[str] = None) -> Dict[str, Any]:
+    """Scores of a run on a split; see `evaluation.evaluate`. `mask_dir` takes the place of the run's own.
 
     Raises:
       UserError: no run, no data, or a split without masks.
     """
     config = workdir.load_config()
+    config.data.mask_dir = mask_dir or config.data.mask_dir
     tf.keras.mixed_precision.set_global_policy(config.train.precision)
-    network, _ = load_mask_network(workdir)
-    size = config.data.image_size
-    pictures = data.load(config.data.dataset, split, data_dir=data_dir, image_size=size, resize=config.data.resize)
+    network, _ = segmenter.load_mask_network(workdir)
+    segment = compile_segmenter(network, config.data.image_size)
+    return _evaluate(segment, config.data, config.model.regions, split, data_dir, batch_size)
+
+
+def evaluate_model(path: str, dataset: Optional[str], split: str, data_dir: Optional[str], batch_size: int = 64,
+                   mask_dir: Optional[str] = None) -> Dict[str, Any]:
+    """Scores of whatever `segmenter.load` loads; on the data set of its training when `dataset` is None.
+
+    Raises:
+      UserError: no model, no data, or a split without masks.
+    """
+    model = segmenter.load(path)
+    card = model.card
+    if not (dataset or card.get("dataset")):
+        raise UserError(f"The card of {path} does not say on which data set it was trained: name one with --dataset=….")
+    pictures = DataConfig(dataset=dataset or card["dataset"], image_size=card["image_size"], resize=card["resize"],
+                          mask_dir=mask_dir)
+
+    def segment(images):
+        masks = model.masks(images.numpy())
+        return tf.cast(tf.argmax(masks, axis=-1), tf.uint8), tf.reduce_mean(masks, axis=[1, 2])
+
+    return _evaluate(segment, pictures, model.regions, split, data_dir, batch_size)
+
+
+def _evaluate(segment: Segmenter, config: DataConfig, regions: int, split: str, data_dir: Optional[str],
+              batch_size: int) -> Dict[str, Any]:
+    pictures = data.load_configured(config, split, data_dir)
     if pictures.masks is None:
-        raise UserError(f"No picture of {config.data.dataset}'s {split} split has a mask, so there is nothing to score; "
-                        "choose another --split.")
-    results = evaluate(
-        compile_segmenter(network, size), evaluation_batches(pictures.images, batch_size=batch_size), pictures.masks,
-        data.regions(config.data.dataset), config.model.regions)
-    return {"dataset": config.data.dataset, "split": split, "pictures": len(pictures.images), **results}
+        raise UserError(f"No picture of {config.dataset}'s {split} split has a mask, so there is nothing to score; "
+                        "choose another --split, or name the masks of a folder with --mask_dir=….")
+    results = evaluate(segment, evaluation_batches(pictures.images, batch_size=batch_size), pictures.masks,
+                       data.regions(config.dataset), regions)
+    return {"dataset": config.dataset, "split": split, "pictures": len(pictures.images), **results}
 
 
 def table(results: Dict[str, Any]) -> str:
@@ -56,11 +89,17 @@ def table(results: Dict[str, Any]) -> str:
 
 
 def main() -> None:
-    if not cli.WORKDIR.value:
-        raise UserError("Which run? Give its folder as --workdir=…")
-    workdir = Workdir(cli.WORKDIR.value)
-    results = evaluate_run(workdir, FLAGS.split, cli.DATA_DIR.value, FLAGS.batch_size)
-    write_text(workdir.file(f"evaluation_{FLAGS.split}.json"), json.dumps(results, indent=2) + "\n")
+    if bool(cli.WORKDIR.value) == bool(MODEL.value):
+        raise UserError("Which model? Give a run's folder as --workdir=… or an exported model as --model=…, one of the two.")
+    if MODEL.value:
+        results = evaluate_model(
+            MODEL.value, DATASET.value, FLAGS.split, cli.DATA_DIR.value, FLAGS.batch_size, cli.MASK_DIR.value)
+    elif DATASET.value:
+        raise UserError("A run is scored on its own data set: leave out --dataset, or give the run as --model=….")
+    else:
+        workdir = Workdir(cli.WORKDIR.value)
+        results = evaluate_run(workdir, FLAGS.split, cli.DATA_DIR.value, FLAGS.batch_size, cli.MASK_DIR.value)
+        write_text(workdir.file(f"evaluation_{FLAGS.split}.json"), json.dumps(results, indent=2) + "\n")
     print(table(results))
     print(json.dumps(results))
 

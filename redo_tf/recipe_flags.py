@@ -1,17 +1,20 @@
 """The flags that choose a configuration: --dataset, --config and --set, for every command that takes one."""
 from __future__ import annotations
 
+import os
+
 import tensorflow as tf
 from absl import flags
 
-from redo_tf import config as configuration
+from redo_tf import cli, config as configuration, data
 from redo_tf.data import NAMES
+from redo_tf.data.pipeline import mixture_shares
 from redo_tf.errors import UserError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("dataset", None, f"Which pictures: {', '.join(NAMES)}. Default: the recipe's.")
+flags.DEFINE_string("dataset", None, f"Which pictures: {', '.join(NAMES)}; several as lfw+flowers. Default: the recipe's.")
 flags.DEFINE_string("config", None, "Recipe: a Python file with get_config(), or the name of one that comes with the "
-                                    "package. Default: the one named like the data set.")
+                                    "package. Default: the one named like the (first) data set.")
 flags.DEFINE_multi_string("set", [], "Overrides a configuration field: --set train.batch_size=16. May be repeated.")
 
 
@@ -22,13 +25,15 @@ def resolve(dataset, recipe, assignments) -> configuration.Config:
       UserError: any of them is not right.
     """
     _check_dataset(dataset or "shapes")
-    config = configuration.load_recipe(recipe or dataset or "shapes")
+    config = configuration.load_recipe(recipe or (dataset or "shapes").split("+")[0])
     if dataset:
         config.data.dataset = dataset
     for assignment in assignments:
         configuration.override(config, *configuration.parse_assignment(assignment))
     configuration.validate(config)
     _check_dataset(config.data.dataset)
+    if config.data.weights is not None:
+        mixture_shares(config.data.weights, len(data.members(config.data.dataset)))
     return config
 
 
@@ -40,12 +45,16 @@ def config_from_flags() -> configuration.Config:
     Raises:
       UserError: any of the flags is not right.
     """
-    config = resolve(FLAGS.dataset, FLAGS.config, FLAGS.set)
+    masks = [f"data.mask_dir={os.path.abspath(cli.MASK_DIR.value)!r}"] if cli.MASK_DIR.value else []
+    config = resolve(FLAGS.dataset, FLAGS.config, masks + FLAGS.set)
     if config.train.intra_op_threads:
         tf.config.threading.set_intra_op_parallelism_threads(config.train.intra_op_threads)
     return config
 
 
 def _check_dataset(name: str) -> None:
-    if name not in NAMES:
-        raise UserError(f"There is no data set {name}.{configuration.nearest(name, NAMES)} Known: {', '.join(NAMES)}.")
+    for member in name.split("+"):
+        if member not in NAMES:
+            raise UserError(f"There is no data set {member}.{configuration.nearest(member, NAMES)} "
+                            f"Known: {', '.join(NAMES)}.")
+    data.members(name)

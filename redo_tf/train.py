@@ -26,8 +26,7 @@ def main() -> None:
     if not FLAGS.restart:
         workdir.check(config)
     for split in ("train", "val"):  # A mistake in the data shows before the run's folder is touched.
-        data.load(config.data.dataset, split, data_dir=cli.DATA_DIR.value, image_size=config.data.image_size,
-                  resize=config.data.resize)
+        data.load_configured(config.data, split, cli.DATA_DIR.value)
     workdir.claim(config, FLAGS.restart)
     summary = Trainer(config, workdir, cli.DATA_DIR.value).run()
     best = summary["best"]

@@ -73,9 +73,7 @@ class Trainer:
 
         # ------------------------------------------------------------------------------------------------ data
         size = config.data.image_size
-        load = lambda split: data.load(config.data.dataset, split, data_dir=data_dir, image_size=size,
-                                       resize=config.data.resize)
-        self.train, self.val = load("train"), load("val")
+        self.train, self.val = (data.load_configured(config.data, split, data_dir) for split in ("train", "val"))
         if len(self.train.images) < config.train.batch_size:
             raise UserError(f"{config.data.dataset} has {len(self.train.images)} training pictures, fewer than "
                             f"train.batch_size={config.train.batch_size}.")
@@ -164,7 +162,8 @@ class Trainer:
         step, restarts = self._progress("step"), self._progress("restarts")
         seed = self.seed(restarts)
         batches = iter(self.strategy.experimental_distribute_dataset(training_batches(
-            self.train.images, batch_size=config.batch_size, seed=seed, start_step=step)))
+            self.train.images, batch_size=config.batch_size, seed=seed, start_step=step, flip=self.config.data.flip,
+            parts=self.train.parts, weights=self.config.data.weights)))
         pending: List[Dict[str, tf.Tensor]] = []  # Of the iterations since the last fetch.
         clock, traced = time.perf_counter(), False  # The first iteration is mostly tracing: fetched alone, not timed.
         with bar(config.steps, self.config.data.dataset, initial=step) as progress:

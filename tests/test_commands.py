@@ -234,7 +234,7 @@ def test_every_mistake_ends_with_code_2_and_one_sentence_and_changes_nothing(dat
          r".*/run holds a run of another configuration: seed is 77 there and 0 here; .*--restart .*"),
         (["train", f"--workdir={tmp_path / 'file' / 'run'}"], r"The run cannot be written to .*/file/run \(.*"),
         (["train", f"--workdir={tmp_path / 'file'}"], r"The run cannot be written to .*/file \(.*"),
-        (["evaluate"], r"Which run\? Give its folder as --workdir=…"),
+        (["evaluate"], r"Which model\? Give a run's folder as --workdir=… or an exported model as --model=…, .*"),
         (["evaluate", f"--workdir={tmp_path / 'none'}"], r".*/none holds no run \(no config\.json\): .*"),
         (["evaluate", f"--workdir={tmp_path / 'empty'}"], r".*/empty holds no run \(no config\.json\): .*"),
         (["evaluate", f"--workdir={tmp_path / 'file'}"], r".*/file holds no run \(no config\.json\): .*"),
@@ -276,19 +276,19 @@ def test_help_lists_every_flag_and_ends_with_code_0():
     results = redo_tf([], ["help"], ["--help"], ["train", "--help"], ["evaluate", "--help"], ["train", "--seed", "--helpfull"])
     assert [(code, errors) for code, _, errors in results] == [(0, "")] * 6
     for _, output, _ in results[:3]:
-        assert [line.split()[0] for line in output.splitlines() if " python -m redo_tf." in line] == list(cli.COMMANDS)
+        assert [line.split()[0] for line in output.splitlines() if " python -m " in line] == list(cli.COMMANDS)
     flags = [set(re.findall(r"^  --(?:\[no\])?(\w+)", output, re.MULTILINE)) for _, output, _ in results[3:]]
-    assert flags[0] == {"dataset", "config", "set", "restart", "data_dir", "workdir"}
-    assert flags[1] == {"split", "batch_size", "data_dir", "workdir"}
+    assert flags[0] == {"dataset", "config", "set", "restart", "data_dir", "mask_dir", "workdir"}
+    assert flags[1] == {"split", "batch_size", "model", "dataset", "data_dir", "mask_dir", "workdir"}
     assert flags[2] == flags[0]
-    assert "Trains ReDO" in results[3][1] and "Scores a run's mask network" in results[4][1]
+    assert "Trains ReDO" in results[3][1] and "Scores a run's mask network, or an exported model" in results[4][1]
 
 
 def test_help_of_a_module_is_the_same():
     done = run(sys.executable, "-m", "redo_tf.train", "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert set(re.findall(r"^  --(?:\[no\])?(\w+)", done.stdout, re.MULTILINE)) == {
-        "dataset", "config", "set", "restart", "data_dir", "workdir"}
+        "dataset", "config", "set", "restart", "data_dir", "mask_dir", "workdir"}
 
 
 # ------------------------------------------------------------------------------------------------------ in this process

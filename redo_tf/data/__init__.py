@@ -1,6 +1,23 @@
 """Data sets and the input pipeline."""
 
-from redo_tf.data.cache import Split
-from redo_tf.data.pipeline import NAMES, SPLITS, evaluation_batches, load, regions, training_batches
+from typing import Any, Dict, Optional
 
-__all__ = ["NAMES", "SPLITS", "Split", "evaluation_batches", "load", "regions", "training_batches"]
+from redo_tf.config import DataConfig
+from redo_tf.data.cache import Split
+from redo_tf.data.loading import NAMES, SPLITS, find, load, members, regions
+from redo_tf.data.pipeline import evaluation_batches, training_batches
+
+__all__ = [
+    "NAMES", "SPLITS", "Split", "evaluation_batches", "find", "load", "load_configured", "members", "options",
+    "regions", "training_batches"]
+
+
+def options(config: DataConfig, data_dir: Optional[str]) -> Dict[str, Any]:
+    """The keyword arguments of `load` and `find` that stand in a configuration."""
+    return {"data_dir": data_dir, "image_size": config.image_size, "resize": config.resize, "mask_dir": config.mask_dir,
+            "stored_side": config.stored_side}
+
+
+def load_configured(config: DataConfig, split: str, data_dir: Optional[str]) -> Split:
+    """Loads a split of the data set that a configuration names; raises as `load`."""
+    return load(config.dataset, split, **options(config, data_dir))

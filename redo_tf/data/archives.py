@@ -46,22 +46,30 @@ class Sources:
     def find(self, data_dir: Optional[pathlib.Path]) -> Optional[pathlib.Path]:
         """The first folder that holds every required file, or None."""
         for folder in self._candidates(data_dir):
-            if all((folder / name).is_file() for name in self.required):
+            if not self.absent(folder):
                 return folder
         return None
+
+    def fullest(self, data_dir: pathlib.Path) -> pathlib.Path:
+        """The folder that holds the most of the required files; downloads/manual where none holds any."""
+        return max(reversed(self._candidates(data_dir)), key=lambda folder: len(self.required) - len(self.absent(folder)))
+
+    def absent(self, folder: pathlib.Path) -> List[str]:
+        """The required files that are not in a folder."""
+        return [name for name in self.required if not (folder / name).is_file()]
 
     def missing(self, data_dir: Optional[pathlib.Path]) -> UserError:
         """The error to raise where `find` gave None."""
         if data_dir is None:
             return UserError(
                 f"This data set is made from {' and '.join(self.required)}: "
-                f"get them from {self.page}, and name the folder that holds them with --data_dir=FOLDER."
+                f"get them from {self.page}{self._offer}, and name the folder that holds them with --data_dir=FOLDER."
             )
         present = {name for folder in self._candidates(data_dir) for name in self.required if (folder / name).is_file()}
         absent = [name for name in self.required if name not in present] or list(self.required)
         return UserError(
             f"{' and '.join(absent)} not found in {data_dir} or its subfolders {self.folder}/ and "
-            f"downloads/manual/: get the published files from {self.page}, and put them there "
+            f"downloads/manual/: get the published files from {self.page}{self._offer}, and put them there "
             f"(also used if there: {', '.join(self.optional) or 'nothing'})."
         )
 
@@ -75,6 +83,10 @@ class Sources:
                     digest = hashlib.sha256(file.read(1 << 20)).hexdigest()
                 prints[name] = f"{path.stat().st_size}-{digest[:16]}"
         return prints
+
+    @property
+    def _offer(self) -> str:
+        return f" (`redo-tf data --prepare` downloads {' and '.join(self.urls)})" if self.urls else ""
 
     def _candidates(self, data_dir: Optional[pathlib.Path]) -> List[pathlib.Path]:
         if data_dir is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import pathlib
+import shutil
+import threading
 from typing import Any, ClassVar, Dict, Iterable, Iterator, Optional, Tuple, Union
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 
 from redo_tf.data.archives import Sources
 from redo_tf.data.resizing import RESIZE, shrink
+from redo_tf.errors import UserError
 from redo_tf.progress import bar
 
 Example = Tuple[str, Dict[str, Any]]  # TFDS's key, unique in the split, and the features.
@@ -131,10 +134,29 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return self.SOURCES.fingerprint(folder)
 
     def _source_folder(self, dl_manager: tfds.download.DownloadManager) -> pathlib.Path:
-        """The folder of the published files; notes their fingerprint."""
-        folder = pathlib.Path(dl_manager.manual_dir)
+        """The folder of the published files, completed by downloads where a host is known; notes their fingerprint."""
+        try:
+            folder = pathlib.Path(dl_manager.manual_dir)
+        except AssertionError:  # TFDS's word for a folder that is empty or not there.
+            folder = pathlib.Path(dl_manager.download_dir) / "manual"
+        self._download(self.SOURCES.absent(folder), folder, dl_manager)
         self.info.metadata["sources"] = self.fingerprint(folder)
         return folder
+
+    def _download(self, names: Iterable[str], folder: pathlib.Path, dl_manager: tfds.download.DownloadManager) -> None:
+        urls = {name: self.SOURCES.urls[name] for name in names if name in self.SOURCES.urls}
+        if len(urls) < len(list(names)):
+            raise self.SOURCES.missing(folder)
+        try:
+            files = dl_manager.download(urls) if urls else {}
+        except Exception as error:  # Whatever requests, urllib3 and TFDS raise: no network, a wrong checksum.
+            raise UserError(
+                f"Cannot download {' and '.join(urls.values())} ({error}): get the files from {self.SOURCES.page}, and put "
+                f"them into {folder}."
+            ) from error
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, path in files.items():
+            shutil.move(str(path), str(folder / name))
 
     def _with_bar(self, split: str, total: int, examples: Iterable[Example]) -> Iterator[Example]:
         """The examples themselves, counted by a progress bar."""
@@ -154,6 +176,17 @@ class PhotographBuilder(PictureBuilder, skip_registration=True):
         del mask_dir
         return short_side(image_size, resize)
 
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self._lock = threading.Lock()
+
+    def _note_size(self, size: Tuple[int, int]) -> None:
+        """Keeps the smallest and the largest (W, H) of the published pictures, which are not to be had later."""
+        with self._lock:  # Pictures are worked on by several threads.
+            known = [tuple(known) for known in self.info.metadata.get("published_sizes", [])]
+            by_area = sorted([*known, size], key=lambda size: (size[0] * size[1], size))
+            self.info.metadata["published_sizes"] = [list(by_area[0]), list(by_area[-1])]
+
     def _features(self, image: Image.Image, mask: np.ndarray, name: str) -> Dict[str, Any]:
         """An example's features.
 
@@ -162,6 +195,7 @@ class PhotographBuilder(PictureBuilder, skip_registration=True):
           mask: labels uint8 [H, W] of the same size.
           name: unique in the data set.
         """
+        self._note_size(image.size)
         size = self.builder_config.image_size
         buffer = io.BytesIO()
         shrink(image, size, RESIZE[self.builder_config.resize]).save(buffer, "PNG", compress_level=1)

@@ -136,6 +136,7 @@ class C2Mnist(PictureBuilder):
         required=TRAIN_FILES + TEST_FILES,
         optional=(),
         page="https://storage.googleapis.com/cvdf-datasets/mnist/ (originally http://yann.lecun.com/exdb/mnist/)",
+        urls={name: f"https://storage.googleapis.com/cvdf-datasets/mnist/{name}" for name in TRAIN_FILES + TEST_FILES},
     )
     MANUAL_DOWNLOAD_INSTRUCTIONS = SOURCES.instructions
     DESCRIPTION = (

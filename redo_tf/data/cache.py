@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import os
 import pathlib
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +28,10 @@ from redo_tf.files import write_text
 from redo_tf.metrics import UNLABELLED
 from redo_tf.progress import bar
 
+# Image [S, S, 3], mask [S, S] and name of each picture.
+Rows = Iterator[Tuple[np.ndarray, np.ndarray, str]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Split:
     """Pictures of one split at one size.
@@ -36,11 +41,13 @@ class Split:
       masks: uint8 [N, S, S], memory-mapped: 0 background, 1…n−1 objects, 255 no
         label. None if no picture of the split has a label.
       ids: N names.
+      parts: how many pictures come from each data set of a mixture, in order; empty for a single one.
     """
 
     images: np.ndarray
     masks: Optional[np.ndarray]
     ids: Sequence[str]
+    parts: Tuple[int, ...] = ()
 
 
 def _examples(builder: PictureBuilder, split: str) -> Iterator[Tuple[Image.Image, Image.Image, str]]:
@@ -135,19 +142,26 @@ def _open(files: _Files, size: int, made_from: Dict[str, Any]) -> Optional[Split
         return None
 
 
-def _write(builder: PictureBuilder, split: str, files: _Files, size: int, resize_name: str) -> None:
-    count = builder.info.splits[split].num_examples
-    resample = RESIZE[resize_name]
+def stored_sizes(builder: PictureBuilder, split: str, at_most: int) -> Set[Tuple[int, int]]:
+    """(W, H) of the pictures that a prepared builder keeps, of the first `at_most`."""
+    return {image.size for image, _, _ in itertools.islice(_examples(builder, split), at_most)}
+
+
+def _resized(builder: PictureBuilder, split: str, size: int, resize_name: str) -> Rows:
+    for image, mask, name in _examples(builder, split):
+        # Labels cannot be averaged: masks are always resized with NEAREST.
+        yield resize(image, size, RESIZE[resize_name]), resize(mask, size, RESIZE["nearest"]), name
+
+
+def _write(files: _Files, size: int, count: int, rows: Rows, made_from: Dict[str, Any], description: str) -> None:
     files.index.unlink(missing_ok=True)
     images = _ArrayWriter(files.images, (count, size, size, 3))
     masks = _ArrayWriter(files.masks, (count, size, size))
     ids, labelled = [], False
     try:
-        with bar(count, f"{builder.name} {split} at {size} pixels", unit="picture") as progress:
-            for image, mask, name in _examples(builder, split):
-                # Labels cannot be averaged: masks are always resized with NEAREST.
-                mask = resize(mask, size, Image.Resampling.NEAREST)
-                images.append(resize(image, size, resample))
+        with bar(count, description, unit="picture") as progress:
+            for image, mask, name in rows:
+                images.append(image)
                 masks.append(mask)
                 ids.append(name)
                 labelled = labelled or bool(np.any(mask != UNLABELLED))
@@ -158,8 +172,37 @@ def _write(builder: PictureBuilder, split: str, files: _Files, size: int, resize
     finally:
         images.discard()
         masks.discard()
-    index = {"ids": ids, "labelled": labelled, "made_from": dict(builder.info.metadata)}
-    write_text(str(files.index), json.dumps(index))
+    write_text(str(files.index), json.dumps({"ids": ids, "labelled": labelled, "made_from": made_from}))
+
+
+def _folders(builder: PictureBuilder, roots: Sequence[pathlib.Path]) -> Sequence[pathlib.Path]:
+    prepared = pathlib.Path(builder.data_path).relative_to(builder.data_dir_root)
+    return [root / prepared / "redo_cache" for root in roots]
+
+
+def _find(folders: Sequence[pathlib.Path], split: str, size: int, resize_name: str, made_from: Dict[str, Any]
+          ) -> Optional[Split]:
+    candidates = (_open(_Files(folder, split, size, resize_name), size, made_from) for folder in folders)
+    return next((found for found in candidates if found), None)
+
+
+def _make(folders: Sequence[pathlib.Path], split: str, size: int, resize_name: str, made_from: Dict[str, Any],
+          count: int, rows: Rows, description: str) -> Split:
+    folder = storage.first_writable(folders)
+    files = _Files(folder, split, size, resize_name)
+    with storage.writing_to(folder), storage.exclusive(folder):
+        found = _open(files, size, made_from)  # Another process may have made it meanwhile.
+        if not found:
+            _write(files, size, count, rows, made_from, description)
+            found = _open(files, size, made_from)
+    return found
+
+
+def find_split(
+    builder: PictureBuilder, roots: Sequence[pathlib.Path], split: str, size: int, resize_name: str
+) -> Optional[Split]:
+    """The split if it is cached; arguments as for `cached_split`."""
+    return _find(_folders(builder, roots), split, size, resize_name, dict(builder.info.metadata))
 
 
 def cached_split(
@@ -177,18 +220,38 @@ def cached_split(
     Raises:
       UserError: there is no place to write.
     """
-    prepared = pathlib.Path(builder.data_path).relative_to(builder.data_dir_root)
-    folders = [root / prepared / "redo_cache" for root in roots]
-    made_from = dict(builder.info.metadata)
-    for folder in folders:
-        found = _open(_Files(folder, split, size, resize_name), size, made_from)
-        if found:
-            return found
-    folder = storage.first_writable(folders)
-    files = _Files(folder, split, size, resize_name)
-    with storage.writing_to(folder), storage.exclusive(folder):
-        found = _open(files, size, made_from)  # Another process may have made it meanwhile.
-        if not found:
-            _write(builder, split, files, size, resize_name)
-            found = _open(files, size, made_from)
-    return found
+    return find_split(builder, roots, split, size, resize_name) or _make(
+        _folders(builder, roots), split, size, resize_name, dict(builder.info.metadata),
+        builder.info.splits[split].num_examples, _resized(builder, split, size, resize_name),
+        f"{builder.name} {split} at {size} pixels")
+
+
+def _one_after_another(parts: Dict[str, Split], size: int) -> Rows:
+    unlabelled = np.full((size, size), UNLABELLED, np.uint8)
+    for name, part in parts.items():
+        for row, identifier in enumerate(part.ids):
+            yield part.images[row], unlabelled if part.masks is None else part.masks[row], f"{name}/{identifier}"
+
+
+def cached_mixture(folders: Sequence[pathlib.Path], parts: Dict[str, Split], made_from: Dict[str, Any], split: str,
+                   size: int, resize_name: str, make: bool) -> Optional[Split]:
+    """The pictures of several data sets one after another, in a cache of their own.
+
+    A copy, so that a mixture is one memory map like any other split.
+
+    Args:
+      folders: where the cache may lie, best first.
+      parts: the split of each data set, by its name.
+      made_from: tells these parts from others.
+      split, size, resize_name: as for `cached_split`.
+      make: whether to make it if it is not there.
+
+    Raises:
+      UserError: there is no place to write.
+    """
+    sizes = tuple(len(part.images) for part in parts.values())
+    found = _find(folders, split, size, resize_name, made_from)
+    if not found and make:
+        found = _make(folders, split, size, resize_name, made_from, sum(sizes), _one_after_another(parts, size),
+                      f"{'+'.join(parts)} {split} at {size} pixels")
+    return found and dataclasses.replace(found, parts=sizes)

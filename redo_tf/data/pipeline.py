@@ -1,4 +1,4 @@
-"""Loading a data set, and the batches that training and evaluation read.
+"""The batches that training and evaluation read.
 
 A training batch is a function of (seed, step) alone, so that an interrupted run
 goes on with the very pictures it would have seen.
@@ -6,88 +6,27 @@ goes on with the very pictures it would have seen.
 
 from __future__ import annotations
 
-import difflib
-import os
-import pathlib
-from typing import Dict, Iterable, Optional, Tuple, Type, Union
+from typing import Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from redo_tf.data import cache, storage
-from redo_tf.data.builder import PictureBuilder
-from redo_tf.data.c2mnist import C2Mnist
-from redo_tf.data.cache import Split
-from redo_tf.data.cub import Cub
-from redo_tf.data.flowers import Flowers
-from redo_tf.data.lfw import Lfw
-from redo_tf.data.shapes import Shapes
 from redo_tf.errors import UserError
-
-_DATASETS: Dict[str, Type[PictureBuilder]] = {"shapes": Shapes, "c2mnist": C2Mnist, "lfw": Lfw, "cub": Cub, "flowers": Flowers}
-
-NAMES: Tuple[str, ...] = tuple(_DATASETS)
-SPLITS = ("train", "val", "test")
 
 _FOREVER = 2**62
 
 
-def _check_name(what: str, given: str, known: Iterable[str]) -> None:
-    known = list(known)
-    if given not in known:
-        nearest = difflib.get_close_matches(str(given), known, n=1, cutoff=0)
-        raise UserError(f"Unknown {what} {given!r}: did you mean {nearest[0]!r}? Known: {', '.join(known)}.")
+_IMAGES, _REAL = 0, 1  # The two draws.
+_CYCLE = 1000  # Draws from a mixture in which the data sets have their exact shares.
 
 
-def regions(name: str) -> int:
-    """Natural number of regions of a data set, background included.
-
-    Raises:
-      UserError: the data set is unknown.
-    """
-    _check_name("data set", name, NAMES)
-    return _DATASETS[name].REGIONS
+def _key(*entropy: int) -> np.int64:
+    return np.random.SeedSequence(entropy).generate_state(1, np.uint32)[0].astype(np.int64)
 
 
-def load(
-    name: str,
-    split: str,
-    *,
-    data_dir: Optional[Union[str, "os.PathLike[str]"]],
-    image_size: int,
-    resize: str = "antialias",
-) -> Split:
-    """Loads a split; the first call prepares the data set and its pictures at this size.
-
-    Prepared files go under `data_dir` if it is writable, otherwise to a folder
-    of their own under `$XDG_CACHE_HOME/redo_tf` or `~/.cache/redo_tf`.
-
-    Args:
-      name: one of `NAMES`.
-      split: train, val or test.
-      data_dir: folder that holds the archives of the data set; for shapes any
-        folder, or None.
-      image_size: side S: the short side is resized to S, then the centre cropped.
-      resize: how images are resized: antialias, or nearest, as in the released
-        code. Masks are always resized with nearest.
-
-    Raises:
-      UserError: a name is unknown, a file is missing or damaged, or there is no
-        place to write.
-    """
-    _check_name("data set", name, NAMES)
-    _check_name("split", split, SPLITS)
-    _check_name("resize", resize, cache.RESIZE)
-    if image_size < 1:
-        raise UserError(f"data.image_size is {image_size}: choose a size of at least 1 pixel.")
-    folder = None if data_dir is None else pathlib.Path(data_dir).expanduser()
-    builder, roots = storage.prepare(_DATASETS[name], folder, image_size, resize)
-    return cache.cached_split(builder, roots, split, image_size, resize)
-
-
-def _shuffled_indices(count: int, seed: int, stream: int, start: int) -> tf.data.Dataset:
+def _shuffled_indices(count: int, start: int, *entropy: int) -> tf.data.Dataset:
     """Infinite int64 indices from position `start` on: one permutation of the pictures an epoch after another."""
-    key = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint32)[0].astype(np.int64)
+    key = _key(*entropy)
 
     def epoch_indices(epoch: tf.Tensor) -> tf.data.Dataset:
         shuffled = tf.random.experimental.stateless_shuffle(
@@ -96,6 +35,56 @@ def _shuffled_indices(count: int, seed: int, stream: int, start: int) -> tf.data
         return tf.data.Dataset.from_tensor_slices(shuffled)
 
     return tf.data.Dataset.range(start // count, _FOREVER).flat_map(epoch_indices).skip(start % count)
+
+
+def mixture_shares(weights: Sequence[float], count: int) -> np.ndarray:
+    """Whole numbers that sum to `_CYCLE`, in proportion to the weights of `count` data sets.
+
+    Raises:
+      UserError: there are more or fewer weights, or one is too small or no positive number.
+    """
+    if len(weights) != count:
+        raise UserError(f"data.weights={tuple(weights)} has {len(weights)} numbers for {count} data sets: give one for each.")
+    if not min(weights) > 0:
+        raise UserError(f"data.weights={tuple(weights)} is not all positive: leave out data sets that are not to be drawn.")
+    bounds = np.round(np.cumsum(weights) / np.sum(weights) * _CYCLE).astype(int)
+    shares = np.diff(bounds, prepend=0)
+    if not shares.all():
+        raise UserError(f"data.weights={tuple(weights)} has a number under a thousandth of the sum: raise it.")
+    return shares
+
+
+def _weighted_indices(
+    parts: Sequence[int], weights: Sequence[float], seed: int, stream: int, start: int
+) -> tf.data.Dataset:
+    """As `_shuffled_indices`, but each of the consecutive `parts` is drawn in proportion to its weight.
+
+    The order of the parts is shuffled anew in each cycle, and each part goes through its pictures once an epoch of its own.
+    """
+    shares = mixture_shares(weights, len(parts))
+    owners = tf.constant(np.repeat(np.arange(len(parts)), shares), tf.int64)
+    key = _key(seed, stream, len(parts))
+
+    def cycle_owners(cycle: tf.Tensor) -> tf.Tensor:
+        return tf.random.experimental.stateless_shuffle(owners, seed=tf.stack([key, cycle]), alg="philox")
+
+    cycle, within = divmod(start, _CYCLE)
+    drawn = np.bincount(cycle_owners(tf.constant(cycle, tf.int64)).numpy()[:within], minlength=len(parts))
+    offsets = np.cumsum([0, *parts[:-1]])
+    streams = [
+        _shuffled_indices(count, cycle * int(share) + int(before), seed, stream, part).map(
+            lambda index, offset=offset: index + offset)
+        for part, (count, share, before, offset) in enumerate(zip(parts, shares, drawn, offsets))
+    ]
+    order = tf.data.Dataset.range(cycle, _FOREVER).flat_map(
+        lambda number: tf.data.Dataset.from_tensor_slices(cycle_owners(number)))
+    return tf.data.Dataset.choose_from_datasets(streams, order.skip(within), stop_on_empty_dataset=False)
+
+
+def _flipped(images: tf.Tensor, step: tf.Tensor, seed: int, stream: int) -> tf.Tensor:
+    """Each picture of a batch as it is or mirrored, left and right, by a coin that depends on seed and step alone."""
+    coins = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], tf.stack([_key(seed, stream, _CYCLE), step]))
+    return tf.where(coins < 0.5, images, tf.reverse(images, axis=[2]))
 
 
 def _tensor(images: np.ndarray) -> tf.Tensor:
@@ -119,7 +108,16 @@ def _options() -> tf.data.Options:
     return options
 
 
-def training_batches(images: np.ndarray, *, batch_size: int, seed: int, start_step: int = 0) -> tf.data.Dataset:
+def training_batches(
+    images: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    flip: bool = False,
+    parts: Sequence[int] = (),
+    weights: Optional[Sequence[float]] = None,
+) -> tf.data.Dataset:
     """Infinite batches of two independent draws: the pictures to redraw, and the real ones.
 
     Each draw goes through all pictures once an epoch, in an order of its own for each epoch. Element t is a function of
@@ -130,17 +128,32 @@ def training_batches(images: np.ndarray, *, batch_size: int, seed: int, start_st
       batch_size: B, over all replicas.
       seed: any non-negative integer.
       start_step: number of batches to leave out, at no cost.
+      flip: mirror every other picture, left and right, at random.
+      parts: how many pictures come from each data set of a mixture, in order.
+      weights: how often each of them is drawn, in any unit; None for as often as it has pictures.
 
     Returns:
       A data set of `{"images": uint8 [B, S, S, 3], "real": uint8 [B, S, S, 3]}`.
+
+    Raises:
+      UserError: the weights do not go with the parts.
     """
     pictures = _tensor(images)
     start = start_step * batch_size
-    streams = tuple(_shuffled_indices(len(images), seed, stream, start) for stream in (0, 1))
+    if weights is None:
+        streams = tuple(_shuffled_indices(len(images), start, seed, stream) for stream in (_IMAGES, _REAL))
+    else:
+        streams = tuple(_weighted_indices(parts or (len(images),), weights, seed, stream, start) for stream in (_IMAGES, _REAL))
     indices = tf.data.Dataset.zip(streams).batch(batch_size, drop_remainder=True)
     batches = indices.map(
         lambda redrawn, real: {"images": tf.gather(pictures, redrawn), "real": tf.gather(pictures, real)}
     )
+    if flip:
+        batches = tf.data.Dataset.zip((tf.data.Dataset.range(start_step, _FOREVER), batches)).map(
+            lambda step, batch: {
+                "images": _flipped(batch["images"], step, seed, _IMAGES),
+                "real": _flipped(batch["real"], step, seed, _REAL),
+            })
     return batches.prefetch(4).with_options(_options())
 
 

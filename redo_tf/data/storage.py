@@ -23,6 +23,10 @@ except ImportError:  # Not on Windows: there, do not prepare one data set twice 
     fcntl = None
 
 
+# A builder whose data is prepared, and the folders in which files derived from it may be kept, best first.
+Prepared = Tuple[PictureBuilder, List[pathlib.Path]]
+
+
 def cache_root() -> pathlib.Path:
     """`$XDG_CACHE_HOME/redo_tf`, or `~/.cache/redo_tf`."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
@@ -114,6 +118,17 @@ def _is_ready(builder: PictureBuilder, sources: Optional[pathlib.Path]) -> bool:
     return all(used.get(name) == value for name, value in builder.fingerprint(sources).items())
 
 
+@contextlib.contextmanager
+def _no_empty_downloads(root: pathlib.Path) -> Iterator[None]:
+    """Removes the folders that TFDS makes for downloads where it downloads nothing."""
+    made = not (root / "downloads").exists()
+    yield
+    if made:
+        with contextlib.suppress(OSError):  # Not there, or in use.
+            (root / "downloads" / "extracted").rmdir()
+            (root / "downloads").rmdir()
+
+
 def _remove_leftovers(builder: PictureBuilder) -> None:
     """Removes what a killed process left behind, and data made from other files."""
     for folder in builder.data_path.parent.glob("*incomplete*"):
@@ -123,13 +138,31 @@ def _remove_leftovers(builder: PictureBuilder) -> None:
         shutil.rmtree(builder.data_path)
 
 
+def find(
+    dataset: Type[PictureBuilder],
+    data_dir: Optional[pathlib.Path],
+    image_size: int,
+    resize: str = "antialias",
+    mask_dir: Optional[pathlib.Path] = None,
+) -> Optional[Prepared]:
+    """As `prepare`, but None if it is not prepared."""
+    sources = dataset.SOURCES.find(data_dir) if dataset.SOURCES else None
+    candidates = roots(data_dir, sources)
+    for position, root in enumerate(candidates):
+        builder = dataset.at_size(root, image_size, resize, mask_dir)
+        if _is_ready(builder, sources):
+            return builder, candidates[position:]
+    return None
+
+
 def prepare(
     dataset: Type[PictureBuilder],
     data_dir: Optional[pathlib.Path],
     image_size: int,
     resize: str = "antialias",
     mask_dir: Optional[pathlib.Path] = None,
-) -> Tuple[PictureBuilder, List[pathlib.Path]]:
+    download: bool = False,
+) -> Prepared:
     """A builder whose data is prepared; instant if it was before.
 
     Args:
@@ -138,6 +171,7 @@ def prepare(
       image_size: side of the pictures of a generated data set, short side of those that are kept reduced.
       resize: how the latter are reduced.
       mask_dir: folder of masks, for a data set that takes such.
+      download: whether to download files that are missing, as far as a host is known.
 
     Returns:
       The builder, and the folders in which files derived from it may be kept,
@@ -148,16 +182,18 @@ def prepare(
     """
     if data_dir is not None and data_dir.exists() and not data_dir.is_dir():
         raise UserError(f"--data_dir={data_dir} is a file: name the folder that holds the data.")
+    found = find(dataset, data_dir, image_size, resize, mask_dir)
+    if found:
+        return found
     sources = dataset.SOURCES.find(data_dir) if dataset.SOURCES else None
-    candidates = roots(data_dir, sources)
-    for position, root in enumerate(candidates):
-        builder = dataset.at_size(root, image_size, resize, mask_dir)
-        if _is_ready(builder, sources):
-            return builder, candidates[position:]
-    if dataset.SOURCES and sources is None:
+    downloads = download and dataset.SOURCES and sources is None and dataset.SOURCES.urls
+    if dataset.SOURCES and sources is None and not downloads:
         raise dataset.SOURCES.missing(data_dir)
 
+    candidates = roots(data_dir, sources)
     root = first_writable(candidates)
+    if downloads:
+        sources = dataset.SOURCES.fullest(root if data_dir is None else data_dir)
     with writing_to(root), exclusive(root):
         builder = dataset.at_size(root, image_size, resize, mask_dir)
         if not _is_ready(builder, sources):  # It is, if another process prepared it meanwhile.
@@ -165,5 +201,6 @@ def prepare(
             builder = dataset.at_size(root, image_size, resize, mask_dir)
             tfds.disable_progress_bar()  # Builders have one of their own, which suits log files too.
             config = tfds.download.DownloadConfig(manual_dir=sources, try_download_gcs=False)
-            builder.download_and_prepare(download_config=config)
+            with _no_empty_downloads(root):
+                builder.download_and_prepare(download_config=config)
     return builder, candidates[candidates.index(root) :]

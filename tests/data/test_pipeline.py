@@ -24,7 +24,7 @@ def _indices(batches, count: int) -> dict:
 
 def test_known_names():
     assert {name: data.regions(name) for name in data.NAMES} == {
-        "shapes": 2, "c2mnist": 3, "lfw": 2, "cub": 2, "flowers": 2}
+        "shapes": 2, "c2mnist": 3, "lfw": 2, "cub": 2, "flowers": 2, "folder": 2}
 
 
 @pytest.mark.parametrize(

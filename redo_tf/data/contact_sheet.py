@@ -1,0 +1,50 @@
+"""A contact sheet: many pictures on one, with their masks outlined."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import numpy as np
+
+from redo_tf.metrics import UNLABELLED
+
+# Outlines of labels 1, 2, …, in colours that few pictures have.
+COLOURS = np.array([[255, 0, 255], [0, 255, 255], [255, 255, 0], [0, 255, 0]], np.uint8)
+SMALLEST_SIDE = 96  # Smaller pictures are enlarged by a whole factor, so that outlines are thin.
+
+
+def outline(labels: np.ndarray) -> np.ndarray:
+    """Which pixels of an object lie beside a pixel of another label: [H, W] → bool [H, W].
+
+    The picture's border is no other label, nor are pixels without a label.
+    """
+    padded = np.pad(labels, 1, mode="edge")
+    height, width = labels.shape
+    neighbours = [padded[y : y + height, x : x + width] for y, x in ((0, 1), (2, 1), (1, 0), (1, 2))]
+    differs = np.any([(neighbour != labels) & (neighbour != UNLABELLED) for neighbour in neighbours], axis=0)
+    return differs & (labels > 0) & (labels != UNLABELLED)
+
+
+def contact_sheet(images: np.ndarray, masks: Optional[np.ndarray], columns: int) -> np.ndarray:
+    """Pictures in rows, with masks outlined.
+
+    Args:
+      images: uint8 [N, S, S, 3].
+      masks: labels uint8 [N, S, S], or None.
+      columns: pictures in a row.
+
+    Returns:
+      uint8 [height, width, 3], white between the pictures and in place of those missing in the last row.
+    """
+    factor = -(-SMALLEST_SIDE // images.shape[1])
+    cells = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    if masks is not None:
+        for cell, labels in zip(cells, masks.repeat(factor, axis=1).repeat(factor, axis=2)):
+            rim = outline(labels)
+            cell[rim] = COLOURS[(labels[rim] - 1) % len(COLOURS)]
+    rows = -(-len(cells) // columns)
+    blank = np.full((rows * columns - len(cells), *cells.shape[1:]), 255, np.uint8)
+    cells = np.pad(np.concatenate([cells, blank]), [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=255)
+    height, width = cells.shape[1:3]
+    cells = cells.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
+    return cells.reshape(rows * height, columns * width, 3)
