@@ -1,6 +1,8 @@
 """From configuration to networks."""
 from __future__ import annotations
 
+from typing import List
+
 from redo_tf.config import ModelConfig
 from redo_tf.models import Discriminator, Encoder, MaskNetwork, Redo, RegionGenerator
 
@@ -10,13 +12,18 @@ def build_mask_network(config: ModelConfig) -> MaskNetwork:
     return MaskNetwork(config.regions, f.channels, f.residual_blocks, f.temperature, f.pooling_windows, config.gain)
 
 
+def build_region_generators(config: ModelConfig, image_size: int) -> List[RegionGenerator]:
+    g = config.generator
+    return [RegionGenerator(image_size, g.channels, g.normalization, g.attention, config.gain)
+            for _ in range(config.regions)]
+
+
 def build_model(config: ModelConfig, image_size: int) -> Redo:
     """The four networks, with every variable created."""
-    g, d, e = config.generator, config.discriminator, config.encoder
+    d, e = config.discriminator, config.encoder
     model = Redo(
         build_mask_network(config),
-        [RegionGenerator(image_size, g.channels, g.normalization, g.attention, config.gain)
-         for _ in range(config.regions)],
+        build_region_generators(config, image_size),
         Discriminator(image_size, d.widths, d.attention, config.gain),
         Encoder(image_size, config.regions, config.latent_size, e.widths, e.attention, config.gain),
         image_size, config.latent_size)

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 import io
-from typing import List, Optional
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from redo_tf.metrics import UNLABELLED
 
 # Labels 0, 1, 2, …: black for the background, then colours that also differ in lightness; repeated past the last.
 PALETTE = np.array([[0, 0, 0], [255, 255, 255], [230, 120, 30], [60, 150, 230], [120, 200, 80], [190, 90, 200]], np.uint8)
 GREY = np.array([128, 128, 128], np.uint8)
+TITLE_SIZE, TITLE_HEIGHT, BLOCK_GAP = 14, 40, 12  # pixels
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -31,6 +32,24 @@ def blend_masks(masks: np.ndarray) -> np.ndarray:
     return (np.asarray(masks, np.float32) @ colours + 0.5).astype(np.uint8)
 
 
+def grid(columns: Sequence[np.ndarray], smallest_side: int = 96) -> np.ndarray:
+    """Pictures side by side: row i holds picture i of every column.
+
+    Args:
+      columns: each uint8 [N, S, S, 3].
+      smallest_side: small pictures are enlarged by a whole factor to at least this many pixels.
+
+    Returns:
+      uint8 [rows, columns, 3], two pixels of white between the cells.
+    """
+    cells = np.stack(columns, axis=1)
+    factor = -(-smallest_side // cells.shape[2])
+    cells = cells.repeat(factor, axis=2).repeat(factor, axis=3)
+    cells = np.pad(cells, [(0, 0), (0, 0), (1, 1), (1, 1), (0, 0)], constant_values=255)
+    rows, count, height, width, _ = cells.shape
+    return cells.transpose(0, 2, 1, 3, 4).reshape(rows * height, count * width, 3)
+
+
 def sample_grid(images: np.ndarray, masks: np.ndarray, redrawn: List[np.ndarray],
                 truth: Optional[np.ndarray] = None, smallest_side: int = 96) -> np.ndarray:
     """One row a picture: input, true mask if any, inferred mask, then the picture with each region redrawn.
@@ -40,19 +59,34 @@ def sample_grid(images: np.ndarray, masks: np.ndarray, redrawn: List[np.ndarray]
       masks: soft [N, S, S, n].
       redrawn: for each region, [N, S, S, 3] in −1…1.
       truth: labels uint8 [N, S, S].
-      smallest_side: small pictures are enlarged by a whole factor to at least this many pixels.
+      smallest_side: as in `grid`.
 
     Returns:
-      uint8 [rows, columns, 3], two pixels of white between the cells.
+      uint8 [rows, columns, 3].
     """
     columns = [images] + ([colour_labels(truth)] if truth is not None else [])
-    columns += [blend_masks(masks)] + [to_uint8(column) for column in redrawn]
-    cells = np.stack(columns, axis=1)
-    factor = -(-smallest_side // cells.shape[2])
-    cells = cells.repeat(factor, axis=2).repeat(factor, axis=3)
-    cells = np.pad(cells, [(0, 0), (0, 0), (1, 1), (1, 1), (0, 0)], constant_values=255)
-    rows, count, height, width, _ = cells.shape
-    return cells.transpose(0, 2, 1, 3, 4).reshape(rows * height, count * width, 3)
+    return grid(columns + [blend_masks(masks)] + [to_uint8(column) for column in redrawn], smallest_side)
+
+
+def titled_grids(blocks: Sequence[Tuple[str, Sequence[np.ndarray]]]) -> np.ndarray:
+    """Grids next to each other on white, each under its title.
+
+    Args:
+      blocks: title, of up to two lines, and the columns of its `grid`; the same number of rows in all.
+
+    Returns:
+      uint8 [H, W, 3]; the grids begin below `TITLE_HEIGHT` rows of titles and have `BLOCK_GAP` columns between them.
+    """
+    drawn = []
+    for title, columns in blocks:
+        pixels = grid(columns)
+        strip = Image.new("RGB", (pixels.shape[1], TITLE_HEIGHT), "white")
+        ImageDraw.Draw(strip).multiline_text(
+            (pixels.shape[1] / 2, TITLE_HEIGHT / 2), title, fill="black", anchor="mm", align="center",
+            font=ImageFont.load_default(TITLE_SIZE))
+        drawn += [np.concatenate([np.asarray(strip), pixels]),
+                  np.full([TITLE_HEIGHT + len(pixels), BLOCK_GAP, 3], 255, np.uint8)]
+    return np.concatenate(drawn[:-1], axis=1)
 
 
 def png(image: np.ndarray) -> bytes:
