@@ -1,0 +1,201 @@
+"""The mask network in operations that TensorFlow Lite's CPU kernels (XNNPACK) run fast.
+
+The function is the network's; only the order of float additions differs. What differs in form:
+
+- Reflected borders are concatenated slices: XNNPACK has no mirror padding, and TensorFlow Lite's own is slow.
+- Instance norm divides by a square root, as XNNPACK has no reciprocal one.
+- Pyramid pooling projects before it pools (both are linear), so that only maps of one channel are pooled and enlarged.
+- Upsampled convolutions compute blocks of 2×2 pixels as channels and spread them out. Transposed convolutions are three
+  times slower, enlarging before the convolution twice.
+- The last convolution has one output channel for n = 2, a sixteenth of what XNNPACK computes at a time. It is split into
+  a column of taps, with an output for each tap of a row, and their sum along the row, for blocks of pixels at a time.
+"""
+from __future__ import annotations
+
+from typing import List, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from redo_tf.layers import InstanceNormalization, PyramidPooling, ResidualBlock
+from redo_tf.layers.instance_normalization import EPSILON
+from redo_tf.layers.pyramid_pooling import bilinear_matrix, pooling_matrix
+from redo_tf.layers.resampled_convolution import box_filtered
+from redo_tf.models import MaskNetwork
+
+BLOCK = 8  # pixels of a row that the last convolution computes together
+SMALLEST_MULTIPLE = 4  # of pictures' sides that are not known in advance
+
+
+class Precision:
+    """In what numbers the convolutions compute: here, float32."""
+
+    def convolve(self, name: str, x: tf.Tensor, kernel: np.ndarray, strides, padding: str) -> tf.Tensor:
+        """[B, h, w, in] with [kh, kw, in, out] → [B, h', w', out]; the input has passed `activation`."""
+        del name
+        return tf.nn.conv2d(x, kernel, strides, padding)
+
+    def activation(self, name: str, x: tf.Tensor) -> tf.Tensor:
+        """The input of convolution `name`, before it is padded."""
+        del name
+        return x
+
+
+class InferenceGraph:
+    """Pictures float32 [B, H, W, 3] in 0…1 → masks float32 [B, H, W, n] in the labels' order, summing to 1 over n.
+
+    H and W are multiples of 4; where they are known when the graph is traced, as in training, of 32.
+
+    Args:
+      network: f, built.
+      order: region of each label, background first.
+      precision: of the convolutions.
+    """
+
+    def __init__(self, network: MaskNetwork, order: Sequence[int], precision: Optional[Precision] = None):
+        self.network, self.order, self.precision = network, list(order), precision or Precision()
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        network = self.network
+        x = self._normalized(network.stem[1], self._stem(images))
+        for name, (convolution, norm) in (("down1", network.down1), ("down2", network.down2)):
+            x = zero_pad(self.precision.activation(name, x))
+            x = self._normalized(norm, self._convolve(name, x, value(convolution.kernel), strides=2))
+        for i, block in enumerate(network.blocks):
+            x = self._residual(f"block{i}", block, x)
+        if network.pyramid:
+            x = tf.concat([x, context(network.pyramid, x)], axis=-1)
+        for name, (convolution, norm), upsampled in (
+                ("up1", network.up1, self._upsampled_by_pooling), ("up2", network.up2, self._upsampled_by_merging)):
+            x = zero_pad(self.precision.activation(name, x))
+            x = self._normalized(norm, upsampled(name, x, value(convolution.kernel)))
+        return self._masks(x)
+
+    def _stem(self, images: tf.Tensor) -> tf.Tensor:
+        x = self.precision.activation("stem", images)
+        kernel = value(self.network.stem[0].kernel)
+        # The network sees 2·images − 1; the −1 adds a constant to each channel, which the norm takes out.
+        return self._convolve("stem", reflect_pad(reflect_pad(x, 1), 2), 2 * kernel)
+
+    def _residual(self, name: str, block: ResidualBlock, x: tf.Tensor) -> tf.Tensor:
+        h = self.precision.activation(name + "a", x)
+        h = self._normalized(block.norm1, self._convolve(name + "a", h, value(block.conv1.kernel), padding="SAME"))
+        h = self.precision.activation(name + "b", h)
+        # Without the bias, which the norm would take out.
+        h = self._convolve(name + "b", h, value(block.conv2.kernel), padding="SAME")
+        return self._normalized(block.norm2, h + x)
+
+    def _upsampled_by_merging(self, name: str, x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+        """conv_3×3(nearest_upsample_2×2(·)) of x [B, h + 2, w + 2, in], zero-padded: [B, 2h, 2w, out].
+
+        A pixel of the result sees 2×2 pixels of x, through sums of the kernel's taps: 16 products for each pixel of x.
+        Blocks of 2×2 pixels that see the same pixels lie across those of x by one.
+        """
+        with tf.init_scope():
+            merged = box_filtered(tf.constant(kernel)).numpy()
+        blocks = np.concatenate([merged[row::2, column::2] for row in (1, 0) for column in (1, 0)], axis=-1)
+        return tf.nn.depth_to_space(self._convolve(name, x, blocks), 2)[:, 1:-1, 1:-1]
+
+    def _upsampled_by_pooling(self, name: str, x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+        """The same with the nine products of the kernel itself, so that no larger kernel has to be stored.
+
+        Repeating each pixel is inserting zeros, then adding four neighbours, which may as well come last: with the zeros
+        every second row needs the kernel's outer two rows of taps, the others the middle one; so do columns.
+        """
+        taps, first = ([0, 2], [1]), (0, 1)
+        blocks = [self._convolve(name, x[:, first[row]:, first[column]:],
+                                 kernel[np.ix_(taps[row], taps[column])])
+                  for row in (0, 1) for column in (0, 1)]
+        sparse = tf.nn.depth_to_space(tf.concat(blocks, axis=-1), 2)
+        box = np.ones([2, 2, kernel.shape[-1], 1], np.float32)
+        return tf.nn.depthwise_conv2d(sparse, box, [1, 1, 1, 1], "VALID")[:, :-1, :-1]
+
+    def _masks(self, x: tf.Tensor) -> tf.Tensor:
+        kernel, bias = self._logit_weights()
+        outputs = kernel.shape[-1]
+        block = BLOCK if x.shape[2] else SMALLEST_MULTIPLE
+        columns = self._convolve("columns", reflect_pad(self.precision.activation("columns", x), 1), column_taps(kernel))
+        rows = tf.nn.conv2d(reflect_pad(columns, 2), row_sums(outputs, block), [1, 1, block, 1], "VALID")
+        rows = tf.nn.bias_add(rows, np.tile(bias, block))
+        logits = tf.reshape(rows, tf.concat([tf.shape(x)[:3], [outputs]], axis=0))
+        if self.network.regions > 2:
+            return tf.nn.softmax(logits)
+        # Last of all, as whatever follows a sigmoid takes over its 8-bit range where convolutions are in 8 bits.
+        return tf.sigmoid(tf.concat([logits, -logits], axis=-1))
+
+    def _logit_weights(self):
+        """Kernel and bias of the last convolution, in the labels' order and divided by the temperature."""
+        kernel, bias = (value(weight) / self.network.temperature for weight in self.network.logits.weights)
+        if self.network.regions == 2:
+            sign = -1 if self.order == [1, 0] else 1  # 1 − sigmoid(x) = sigmoid(−x)
+            return sign * kernel, sign * bias
+        return kernel[..., self.order], bias[self.order]
+
+    def _convolve(self, name: str, x: tf.Tensor, kernel: np.ndarray, strides=1, padding: str = "VALID") -> tf.Tensor:
+        return self.precision.convolve(name, x, kernel.astype(np.float32), strides, padding)
+
+    def _normalized(self, norm: InstanceNormalization, x: tf.Tensor) -> tf.Tensor:
+        """ReLU of the instance norm."""
+        mean, variance = tf.nn.moments(x, axes=[1, 2], keepdims=True)
+        scale = value(norm.scale)
+        gain = np.sign(scale) * tf.sqrt(scale**2 / (variance + EPSILON))
+        return tf.nn.relu(x * gain + (value(norm.offset) - mean * gain))
+
+
+def value(variable: tf.Variable) -> np.ndarray:
+    """Also while a graph is traced, where it becomes a constant."""
+    with tf.init_scope():
+        return variable.numpy()
+
+
+def zero_pad(x: tf.Tensor) -> tf.Tensor:
+    """A border of one pixel."""
+    return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+
+
+def reflect_pad(x: tf.Tensor, axis: int) -> tf.Tensor:
+    """Three lines mirrored at either end of the rows (axis 1) or columns (axis 2), the edge itself not repeated."""
+    before, after = slice(3, 0, -1), slice(-2, -5, -1)
+    if axis == 1:
+        return tf.concat([x[:, before], x, x[:, after]], axis)
+    return tf.concat([x[:, :, before], x, x[:, :, after]], axis)
+
+
+def context(pyramid: PyramidPooling, x: tf.Tensor) -> tf.Tensor:
+    """Pyramid pooling's maps alone: [B, h, w, C] → [B, h, w, bins]."""
+    kernel = np.concatenate([value(projection.kernel) for projection in pyramid.projections], axis=-1)
+    bias = np.concatenate([value(projection.bias) for projection in pyramid.projections])
+    maps = tf.transpose(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias), [0, 3, 1, 2])
+    dynamic = tf.shape(x)
+    height, width = (x.shape[axis] or dynamic[axis] for axis in (1, 2))
+    pooled = _pooling(pyramid, height) @ tf.matmul(maps, _pooling(pyramid, width), transpose_b=True)
+    enlarged = _enlarging(pyramid, height) @ tf.matmul(pooled, _enlarging(pyramid, width), transpose_b=True)
+    return tf.transpose(enlarged, [0, 2, 3, 1])
+
+
+def _pooling(pyramid: PyramidPooling, size) -> tf.Tensor:
+    """For each number of bins the matrix that pools a line of `size` values: [number, most bins, size], 0 below."""
+    most = max(pyramid.bins)
+    return tf.stack([tf.pad(pooling_matrix(size, bins, pyramid.windows), [[0, most - bins], [0, 0]])
+                     for bins in pyramid.bins])
+
+
+def _enlarging(pyramid: PyramidPooling, size) -> tf.Tensor:
+    """For each number of bins the matrix that interpolates them to `size` values: [number, size, most bins]."""
+    most = max(pyramid.bins)
+    return tf.stack([tf.pad(bilinear_matrix(bins, size), [[0, 0], [0, most - bins]]) for bins in pyramid.bins])
+
+
+def column_taps(kernel: np.ndarray) -> np.ndarray:
+    """[7, 7, in, out] → [7, 1, in, 7·out]: each column of the kernel with outputs of its own."""
+    size, _, inputs, outputs = kernel.shape
+    return kernel.transpose(0, 2, 1, 3).reshape(size, 1, inputs, size * outputs)
+
+
+def row_sums(outputs: int, block: int, size: int = 7) -> np.ndarray:
+    """Adds up what `column_taps` gives, for `block` neighbours in a row: [1, size − 1 + block, size·outputs, block·outputs]."""
+    kernel = np.zeros([1, size - 1 + block, size, outputs, block, outputs], np.float32)
+    for tap in range(size):
+        for pixel in range(block):
+            kernel[0, pixel + tap, tap, :, pixel, :] = np.eye(outputs)
+    return kernel.reshape(1, size - 1 + block, size * outputs, block * outputs)
