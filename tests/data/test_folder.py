@@ -1,0 +1,179 @@
+"""Facts about a folder of a person's own pictures."""
+from __future__ import annotations
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from redo_tf.data import folder, load, training_batches
+from redo_tf.errors import UserError
+from small_archives import encode, encode_picture
+
+NAMES = ["a/b/Straße.jpg", "a/写真.png", "a/صورة.webp", "фото.bmp", "with space.jpeg", "UPPER.JPG"] + [
+    f"{number:02d}.png" for number in range(14)]
+FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "png": "png", "webp": "webp", "bmp": "bmp"}
+
+
+@pytest.fixture
+def photos(tmp_path) -> pathlib.Path:
+    """20 pictures of 40 by 30 pixels, of one colour each."""
+    root = tmp_path / "photos"
+    for number, name in enumerate(NAMES):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.new("RGB", (40, 30), (12 * number, 100, 255 - 12 * number))
+        picture.save(path, FORMATS[path.suffix[1:].lower()])
+    return root
+
+
+def _all(root, image_size=32, **options):
+    splits = {split: load("folder", split, data_dir=root, image_size=image_size, **options) for split in ("train", "val", "test")}
+    images = {name: image for split in splits.values() for name, image in zip(split.ids, split.images)}
+    masks = {name: mask for split in splits.values() if split.masks is not None for name, mask in zip(split.ids, split.masks)}
+    return splits, images, masks
+
+
+def test_twenty_pictures_with_names_in_any_script(photos):
+    splits, images, _ = _all(photos)
+    assert {split: len(loaded.ids) for split, loaded in splits.items()} == {"train": 16, "val": 2, "test": 2}
+    assert sorted(images) == sorted(NAMES)
+    assert all(loaded.masks is None for loaded in splits.values())
+    for number, name in enumerate(NAMES):
+        assert np.abs(images[name].astype(int) - [12 * number, 100, 255 - 12 * number]).max() <= 6  # JPEG, WebP.
+
+
+def test_bad_files_are_each_reported_once_and_left_out(photos, caplog, monkeypatch):
+    whole = encode(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8), "jpeg")
+    (photos / "text.jpg").write_text("hello")
+    (photos / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (photos / "zero.png").write_bytes(b"")
+    (photos / "one.png").write_bytes(encode_picture(Image.new("RGB", (1, 1)), "png"))
+    (photos / "dangling.jpg").symlink_to(photos / "nowhere.jpg")
+    os.mkfifo(photos / "pipe.jpg")
+    (photos / "closed.jpg").write_bytes(whole)
+    bad = ["text.jpg", "cut.jpg", "zero.png", "one.png", "dangling.jpg", "pipe.jpg", "closed.jpg"]
+    opened = Image.open  # Root may read any file, so the refusal is made here.
+
+    def refuse(path, *arguments, **options):
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with caplog.at_level("WARNING", logger="absl"):
+        _, images, _ = _all(photos)
+        _all(photos)
+    assert sorted(images) == sorted(NAMES)
+    reports = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert sorted(report.split()[0] for report in reports) == sorted(str(photos / name) for name in bad)
+    assert all("\n" not in report for report in reports)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_too_few_pictures(tmp_path, count, leftovers):
+    (tmp_path / "notes.txt").write_text("")
+    for number in range(count):
+        Image.new("RGB", (40, 30)).save(tmp_path / f"{number}.png")
+    with pytest.raises(UserError, match=rf"^{tmp_path} holds {count} readable pictures .*10 are the fewest.*: add more, or .*"):
+        load("folder", "train", data_dir=tmp_path, image_size=32)
+    assert not leftovers(tmp_path)
+
+
+def test_which_folder():
+    with pytest.raises(UserError, match="Which pictures.*--data_dir=FOLDER"):
+        load("folder", "train", data_dir=None, image_size=32)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="--data_dir=.*/none does not exist: name the folder"):
+        load("folder", "train", data_dir=tmp_path / "none", image_size=32)
+    assert not (tmp_path / "none").exists()
+
+
+def test_new_pictures_are_noticed_and_the_prepared_ones_are_no_pictures(photos):
+    assert len(_all(photos)[1]) == 20
+    Image.new("RGB", (40, 30)).save(photos / "new.png")
+    assert len(_all(photos)[1]) == 21
+
+
+def test_masks_of_the_same_names(photos, tmp_path, caplog):
+    """Of any extension, below the same folders; in pictures of the same size nothing but the centre is cropped."""
+    masks = tmp_path / "masks"
+    (masks / "a" / "b").mkdir(parents=True)
+    truth = np.random.default_rng(0).random((30, 40)) < 0.5
+    Image.fromarray((truth * 255).astype(np.uint8)).save(masks / "a" / "b" / "Straße.png")
+    Image.fromarray(truth.astype(np.uint8)).save(masks / "a" / "写真.png")
+    Image.new("L", (9, 9), 255).save(masks / "00.png")
+    (masks / "01.png").write_text("not a picture")
+    with caplog.at_level("WARNING", logger="absl"):
+        splits, _, found = _all(photos, image_size=30, mask_dir=masks)
+    assert sum(len(loaded.ids) for loaded in splits.values()) == 20
+    labelled = {name: mask for name, mask in found.items() if (mask != 255).any()}
+    assert sorted(labelled) == ["a/b/Straße.jpg", "a/写真.png"]
+    for mask in labelled.values():
+        np.testing.assert_array_equal(mask, truth[:, 5:35])
+    reports = [record.getMessage() for record in caplog.records if "without a mask" in record.getMessage()]
+    assert len(reports) == 2 and any("00.png has 9×9 pixels and its picture 40×30" in report for report in reports)
+    assert all(loaded.masks is None for loaded in _all(photos, image_size=30)[0].values())  # Without --mask_dir.
+
+
+def test_a_folder_of_masks_without_any_mask(photos, tmp_path):
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(UserError, match="--mask_dir=.*/masks holds no mask of any picture"):
+        load("folder", "train", data_dir=photos, image_size=32, mask_dir=tmp_path / "masks")
+    with pytest.raises(UserError, match="--mask_dir=.*/none is no folder"):
+        load("folder", "train", data_dir=photos, image_size=32, mask_dir=tmp_path / "none")
+    with pytest.raises(UserError, match="is for --dataset=folder; shapes has masks of its own"):
+        load("shapes", "train", data_dir=photos, image_size=32, mask_dir=tmp_path / "masks")
+
+
+def _with_palette(colours) -> Image.Image:
+    picture = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    picture.putpalette(sum(colours, ()))
+    return picture
+
+
+@pytest.mark.parametrize("mask, labels", [
+    (Image.fromarray(np.array([[0, 255, 255]], np.uint8)), [0, 1, 1]),  # Black and white.
+    (Image.fromarray(np.array([[0, 127, 128]], np.uint8)), [0, 0, 1]),  # Grey.
+    (Image.fromarray(np.array([[0, 1, 255]], np.uint8)), [0, 1, 255]),  # Labels.
+    (Image.fromarray(np.array([[0, 1, 1]], np.uint8)), [0, 1, 1]),
+    (Image.fromarray(np.array([[0, 0, 0]], np.uint8)), [0, 0, 0]),
+    (Image.fromarray(np.array([[False, True, True]])), [0, 1, 1]),
+    (Image.fromarray(np.array([[0, 40_000, 65_535]], np.uint16)), [0, 1, 1]),
+    (Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255], [9, 9, 9]]], np.uint8)), [0, 1, 0]),
+    (_with_palette([(255, 255, 255), (0, 0, 0), (255, 0, 0)]), [1, 0, 1]),  # The order of a palette means nothing.
+    (_with_palette([(0, 0, 0), (128, 0, 0), (0, 128, 0)]), [0, 1, 1])])
+def test_what_a_mask_means(mask, labels):
+    assert folder.to_labels(mask).tolist() == [labels]
+
+
+def test_phone_pictures_are_upright(photos):
+    picture = np.zeros((40, 30, 3), np.uint8)
+    picture[:20] = 255  # White above, once it is upright.
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Turn by 90° clockwise to view.
+    (photos / "phone.jpg").write_bytes(encode_picture(Image.fromarray(np.rot90(picture)), "jpeg", exif=exif))
+    image = _all(photos)[1]["phone.jpg"]
+    assert image[:14].min() > 240 and image[18:].max() < 15
+
+
+def test_jpegs_in_a_folder_train_as_the_archive_that_they_come_from(small_lfw, tmp_path):
+    """The same pixels, hence the same batches for the same order of names."""
+    root = tmp_path / "plain"
+    for member, content in small_lfw.images.items():
+        path = root / member
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    for size in (20, 16):
+        _, images, _ = _all(root, image_size=size)
+        lfw = load("lfw", "train", data_dir=small_lfw.folder, image_size=size)
+        members = {pathlib.PurePosixPath(name).stem: image for name, image in images.items()}
+        same_order = np.stack([members[name] for name in lfw.ids])
+        for ours, theirs in zip(training_batches(same_order, batch_size=7, seed=3).take(9).as_numpy_iterator(),
+                                training_batches(lfw.images, batch_size=7, seed=3).take(9).as_numpy_iterator()):
+            np.testing.assert_array_equal(ours["images"], theirs["images"])
+            np.testing.assert_array_equal(ours["real"], theirs["real"])
