@@ -23,6 +23,7 @@ COMMANDS = {
     "segment": "redo_tf.segment",
     "curves": "redo_tf.curves",
     "redraw": "redo_tf.redraw",
+    "masks": "redo_tf.experiments.masks",
     "data": "redo_tf.data.__main__",
     "benchmark": "redo_tf.benchmark",
     "export-saved-model": "export.saved_model",

@@ -1,0 +1,102 @@
+"""Pictures with one region at a time redrawn by a trained run, and z to redraw them with."""
+from __future__ import annotations
+
+import io
+from typing import Sequence
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from redo_tf.build import build_region_generators
+from redo_tf.checkpoints import Checkpoints
+from redo_tf.errors import UserError
+from redo_tf.models import compose
+from redo_tf.pictures import to_uint8
+from redo_tf.segmenter import load_mask_network
+from redo_tf.step import to_model_range
+from redo_tf.workdir import Workdir
+
+BATCH = 8  # Pictures that are redrawn at a time: generators take much more memory than the mask network.
+FRAME_MILLISECONDS = 80
+
+
+class Redrawer:
+    """The best mask network and region generators of a run, regions in the labels' order.
+
+    Raises:
+      UserError: there is no run, or it has not been evaluated yet.
+    """
+
+    def __init__(self, workdir: Workdir):
+        config = workdir.load_config()
+        tf.keras.mixed_precision.set_global_policy("float32")  # As exported; the variables are float32 in any case.
+        self.mask_network, row = load_mask_network(workdir)
+        self.generators = build_region_generators(config.model, config.data.image_size)
+        self.order, self.latent_size = row["val/order"], config.model.latent_size
+        for generator in self.generators:  # Creates its variables.
+            generator((tf.zeros([1, config.data.image_size, config.data.image_size, 1]), tf.zeros([1, self.latent_size])))
+        # Both from one checkpoint: training that still goes on may have replaced the one that was just read.
+        best = Checkpoints(workdir.file("best"), 1, mask_network=self.mask_network, region_generators=self.generators)
+        if not best.restore_newest():
+            raise UserError(f"{workdir.file('best')} was replaced while it was read: run the same command again.")
+
+    @property
+    def regions(self) -> int:
+        return len(self.order)
+
+    def masks(self, images: np.ndarray) -> np.ndarray:
+        """uint8 [N, S, S, 3] → M [N, S, S, n], sums to 1 over n; 0 is the background."""
+        return np.concatenate([self._masks(images[i:i + BATCH]).numpy() for i in range(0, len(images), BATCH)])
+
+    def redraw(self, images: np.ndarray, masks: np.ndarray, latents: np.ndarray) -> np.ndarray:
+        """Every region redrawn on its own, in all pictures with the same z.
+
+        Args:
+          images: uint8 [N, S, S, 3].
+          masks: of `masks`, [N, S, S, n].
+          latents: z [n, d].
+
+        Returns:
+          I'_k as uint8 [n, N, S, S, 3].
+        """
+        return np.concatenate([
+            to_uint8(self._redraw(images[i:i + BATCH], masks[i:i + BATCH], latents).numpy())
+            for i in range(0, len(images), BATCH)], axis=1)
+
+    @tf.function(reduce_retracing=True)
+    def _masks(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self.mask_network(to_model_range(images), training=False), self.order, axis=-1)
+
+    @tf.function(reduce_retracing=True)
+    def _redraw(self, images: tf.Tensor, masks: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
+        painted = []
+        for label, region in enumerate(self.order):
+            z = tf.repeat(latents[label:label + 1], tf.shape(images)[0], axis=0)
+            painted.append(self.generators[region]((masks[..., label:label + 1], z), training=False))
+        return compose(to_model_range(images), masks, tf.stack(painted))
+
+
+def draw_latents(seed: int, columns: int, regions: int, latent_size: int) -> np.ndarray:
+    """z float32 [columns, n, d]; more columns leave the first ones as they are."""
+    return np.random.default_rng(seed).standard_normal([columns, regions, latent_size]).astype(np.float32)
+
+
+def walk(start: np.ndarray, other: np.ndarray, frames: int) -> np.ndarray:
+    """z(t) = cos(t)·start + sin(t)·other once around: [frames, …], from `start` on.
+
+    For independent normal ends every z(t) is normal with the same variance, as the generators were trained for; a straight
+    line would pass through shorter vectors.
+    """
+    angles = (2 * np.pi * np.arange(frames) / frames).reshape([-1] + [1] * start.ndim)
+    return (np.cos(angles) * start + np.sin(angles) * other).astype(np.float32)
+
+
+def gif(frames: Sequence[np.ndarray]) -> bytes:
+    """uint8 [H, W, 3] each → an endless animation. All frames share one palette, so that what stands still does."""
+    some = np.concatenate(frames[::max(1, len(frames) // 6)])
+    palette = Image.fromarray(some).quantize(256)
+    pictures = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    buffer = io.BytesIO()
+    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=FRAME_MILLISECONDS, loop=0)
+    return buffer.getvalue()
