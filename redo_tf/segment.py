@@ -29,7 +29,7 @@ from absl import flags
 from redo_tf import cli, segmenter
 from redo_tf.errors import UserError
 from redo_tf.photos.finding import find
-from redo_tf.photos.pipeline import segment
+from redo_tf.photos.pipeline import exit_code, segment
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A run's folder, a SavedModel or a .tflite file.")
@@ -40,8 +40,6 @@ flags.DEFINE_bool("probabilities", False, "Also write the probability of being o
 flags.DEFINE_bool("overwrite", False, "Segment anew what is done already.")
 flags.DEFINE_integer("batch_size", 16, "Pictures of one size that the network sees at a time.", lower_bound=1)
 flags.DEFINE_integer("workers", os.cpu_count(), "Threads that decode and write pictures.", lower_bound=1)
-
-MOST_FAILURES = 125  # The largest exit code that shells give no meaning of their own.
 
 
 def main() -> None:
@@ -59,7 +57,7 @@ def main() -> None:
     print(f"Segmented {outcome.segmented} pictures in {seconds:.1f} s ({outcome.segmented / seconds:.1f} a second): {index}")
     if outcome.failed:
         print(f"{outcome.failed} of {len(pictures)} pictures failed; {index} says why.", file=sys.stderr)
-        sys.exit(min(outcome.failed, MOST_FAILURES))
+        sys.exit(exit_code(outcome))
 
 
 if __name__ == "__main__":

@@ -135,6 +135,7 @@ def test_exif_orientation_is_applied(tmp_path, suffix, options, orientation):
     assert halved.shape == (expected.shape[0] // 4, expected.shape[1] // 2, 3)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_a_damaged_exif_header_leaves_the_picture_good(tmp_path):
     path = photographs.save(blocks(), tmp_path / "a.png", exif=b"Exif\0\0MM\0\x2a\xff\xff\xff\xff")
     np.testing.assert_array_equal(read(path), blocks())
@@ -177,6 +178,7 @@ def truncated(path, source, share):
     path.write_bytes(content[:int(len(content) * share)])
 
 
+@pytest.mark.filterwarnings("ignore:Image size")
 def test_what_cannot_be_read_is_told(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, [64, 64, 3], dtype=np.uint8)
     for suffix in ("jpg", "png", "gif", "webp", "tif"):

@@ -27,6 +27,7 @@ try:
 except ImportError:  # Not on Windows: there, do not let two processes write to one folder.
     fcntl = None
 
+MOST_FAILURES = 125  # The largest exit code that shells give no meaning of their own.
 WAITING_BATCHES = 4  # So many batches of pictures at most wait for others of their size.
 
 
@@ -36,6 +37,11 @@ class Outcome(NamedTuple):
     segmented: int
     skipped: int
     failed: int
+
+
+def exit_code(outcome: Outcome) -> int:
+    """How many pictures failed, as far as an exit code can say."""
+    return min(outcome.failed, MOST_FAILURES)
 
 
 class _Fitted(NamedTuple):
