@@ -16,7 +16,7 @@ setup(
     version=VERSION,
     description="Unsupervised object segmentation by redrawing (ReDO, NeurIPS 2019) in TensorFlow and Keras",
     python_requires=">=3.9,<3.12",
-    packages=find_packages(include=["redo_tf*", "configs*"]),
+    packages=find_packages(include=["redo_tf*", "configs*", "export*"]),
     package_data={"redo_tf.data": ["checksums.tsv"]},  # of the downloads
     install_requires=[
         "tensorflow==2.15.1",  # the last release that TensorFlow Addons supports
@@ -26,6 +26,7 @@ setup(
         "tensorflow-datasets==4.9.3; python_version < '3.10'",  # the last one for Python 3.9
         "tensorflow-metadata<1.18",  # later ones need protobuf 5, which TensorFlow 2.15 cannot use
         "importlib_resources==6.5.2",  # tensorflow-datasets imports it without asking for it
+        "tensorflow-serving-api==2.15.1",  # the messages of a SavedModel's warm-up; needs nothing else
         "numpy==1.26.4",  # the last 1.x; TensorFlow 2.15 is built against it
         "scipy==1.13.1",  # the assignment problem in the metrics
         "absl-py==2.3.1",  # flags and logging
@@ -35,7 +36,11 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.15.1"],  # CUDA's libraries as packages
-        "test": ["pytest==8.4.2", "dill==0.4.1"],  # the latter for TFDS's checks of builders
+        "test": [
+            "pytest==8.4.2",  # runs the suite
+            "dill==0.4.1",  # TFDS's checks of builders
+            "openvino==2024.6.0",  # one of the runtimes that exported SavedModels are read by
+        ],
     },
     entry_points={"console_scripts": ["redo-tf=redo_tf.cli:main"]},
 )

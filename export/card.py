@@ -38,8 +38,8 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
       details: more fields, of this format alone.
 
     Returns:
-      What JSON can hold. `scores` has the fields of `metrics.scores` on the validation split, and is empty where that has
-      no masks; `git_revision` is null outside a checkout.
+      What JSON can hold. `scores` has the fields of `metrics.scores` on the validation split, and is empty where that
+      has no masks; `git_revision` is null outside a checkout.
     """
     config = workdir.load_config()
     return {
@@ -82,7 +82,8 @@ def git_revision(folder: Optional[str] = None) -> Optional[str]:
     folder = folder or os.path.dirname(os.path.abspath(redo_tf.__file__))
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+        done = subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", "__init__.py")  # An installed package may lie in another project's checkout.

@@ -2,8 +2,8 @@
 
   python -m export.saved_model --workdir=runs/lfw --output=models/lfw
 
-writes models/lfw/1, and 2, 3, … when it is called again; versions that are there stay as they are. It loads without this
-project: by TF Serving, TensorFlow in any language, OpenVINO. Any batch and picture size, two signatures:
+writes models/lfw/1, and 2, 3, … when it is called again; versions that are there stay as they are. It loads without
+this project: by TF Serving, TensorFlow in any language, OpenVINO. Any batch and picture size, two signatures:
 
   serving_default  images uint8 [B, H, W, 3] → masks float32 [B, H, W, n], labels uint8 [B, H, W]
   image_bytes      image_bytes string [B], JPEG or PNG → label_png_bytes, mask_png_bytes string [B], PNG
@@ -31,7 +31,7 @@ OUTPUT = flags.DEFINE_string("output", None, "Folder of the model's versions; th
 
 INPUTS = {
     "serving_default": {"images": "uint8 [B, H, W, 3], RGB, of any size"},
-    "image_bytes": {"image_bytes": "string [B], JPEG or PNG files, of a size each; turned as they are stored (no EXIF)"},
+    "image_bytes": {"image_bytes": "string [B], JPEG or PNG files, of a size each; EXIF orientation is ignored"},
 }
 OUTPUTS = {
     "serving_default": {
@@ -39,7 +39,7 @@ OUTPUTS = {
         "labels": "uint8 [B, H, W], the most probable label, 0 is the background"},
     "image_bytes": {
         "label_png_bytes": "string [B], grey PNG of the picture's size, the label of each pixel",
-        "mask_png_bytes": "string [B], grey PNG of the picture's size, 255 times the probability of not being background"},
+        "mask_png_bytes": "string [B], grey PNG of the picture's size, 255 times the probability of being object"},
 }
 
 

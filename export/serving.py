@@ -37,8 +37,8 @@ def segment_files(segmentation: Segmentation, contents: tf.Tensor) -> Dict[str, 
       contents: the files, string [B].
 
     Returns:
-      Grey 8-bit PNG files of the pictures' sizes, string [B]: `label_png_bytes` the label of each pixel, `mask_png_bytes`
-      the probability of being object (not background), 255 for 1.
+      Grey 8-bit PNG files of the pictures' sizes, string [B]: `label_png_bytes` the label of each pixel,
+      `mask_png_bytes` the probability of being object (not background), 255 for 1.
 
     Raises:
       InvalidArgumentError: by the graph, naming every file that cannot be decoded.
@@ -60,12 +60,16 @@ def segment_files(segmentation: Segmentation, contents: tf.Tensor) -> Dict[str, 
 def decoded(contents: tf.Tensor) -> tf.Tensor:
     """JPEG and PNG files, string [B] → serialized uint8 [H, W, 3], string [B].
 
-    A decoder's own error does not say which file of a request it was, and a graph cannot catch it; a data set can. One for
-    the whole request, because it takes milliseconds to begin with it.
+    A decoder's own error does not say which file of a request it was, and a graph cannot catch it; a data set can. One
+    for the whole request, because it takes milliseconds to begin with it.
+
+    Raises:
+      InvalidArgumentError: by the graph, naming every file that cannot be decoded.
     """
     count = tf.size(contents, tf.int64)
     files = tf.data.Dataset.from_tensor_slices(contents).enumerate()
-    readable = files.map(lambda index, file: (index, tf.io.serialize_tensor(decode(file))), num_parallel_calls=IN_PARALLEL)
+    readable = files.map(
+        lambda index, file: (index, tf.io.serialize_tensor(decode(file))), num_parallel_calls=IN_PARALLEL)
     indices, pictures = readable.ignore_errors().batch(tf.maximum(count, 1)).reduce(
         (tf.zeros([0], tf.int64), tf.zeros([0], tf.string)), lambda _, batch: batch)
     broken = tf.where(tf.scatter_nd(indices[:, None], tf.ones_like(indices), count[None]) == 0)[:, 0]

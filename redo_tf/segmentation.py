@@ -85,14 +85,14 @@ def resized(pictures: tf.Tensor, size: tf.Tensor, method: str = "antialias") -> 
 
 
 def _smoothed(pictures: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """`tf.image.resize(…, antialias=True)` of float32 [B, H, W, C], by products: few other runtimes have its operation."""
+    """`tf.image.resize(…, antialias=True)` of float32 [B, H, W, C], by products: few runtimes have its operation."""
     shape = tf.shape(pictures)
     rows = _triangles(shape[1], size[0]) @ tf.reshape(pictures, [shape[0], shape[1], shape[2] * shape[3]])
     return _triangles(shape[2], size[1]) @ tf.reshape(rows, [shape[0], size[0], shape[2], shape[3]])
 
 
 def _triangles(old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-    """Weights float32 [new, old] of the old samples in the new: triangles two new samples wide, but at least two old."""
+    """Weights float32 [new, old] of the old samples in the new: triangles two new samples wide, at least two old."""
     step = tf.cast(old, tf.float32) / tf.cast(new, tf.float32)
     centres = (tf.range(tf.cast(new, tf.float32)) + 0.5) * step
     distances = tf.abs(tf.range(tf.cast(old, tf.float32)) + 0.5 - centres[:, None]) / tf.maximum(step, 1)

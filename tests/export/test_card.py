@@ -26,15 +26,16 @@ def workdir(tmp_path) -> Workdir:
 
 
 def test_every_field(workdir):
-    built = card.build(workdir, ROW, format="SavedModel", inputs={"images": "pictures"}, outputs={"masks": "masks"}, version=4)
+    built = card.build(
+        workdir, ROW, format="SavedModel", inputs={"images": "pictures"}, outputs={"masks": "masks"}, version=4)
     assert datetime.datetime.fromisoformat(built.pop("created")).tzinfo is not None
     assert built.pop("description") and built.pop("dataset_terms").startswith("Made from MNIST")
     assert built.pop("git_revision") == card.git_revision()
     assert built == {
         "format": "SavedModel", "version": 4, "regions": 3, "labels": ["background", "object 1", "object 2"],
         "image_size": 64, "resize": "nearest", "order": [2, 0, 1], "ordered_by": "masks",
-        "inputs": {"images": "pictures"}, "outputs": {"masks": "masks"}, "dataset": "c2mnist", "step": 40, "restarts": 2,
-        "seed": 9, "training_precision": "float32",
+        "inputs": {"images": "pictures"}, "outputs": {"masks": "masks"}, "dataset": "c2mnist", "step": 40,
+        "restarts": 2, "seed": 9, "training_precision": "float32",
         "scores": {"accuracy": 0.5, "iou": 0.25, "accuracy_per_image": 0.75, "iou_per_image": 0.375},
         "region_sizes": [0.625, 0.25, 0.125],  # In the labels' order.
         "versions": {"redo_tf": redo_tf.__version__, "tensorflow": "2.15.1"}}
@@ -57,8 +58,9 @@ def test_two_regions_are_background_and_object():
 
 def test_git_revision_is_of_the_checkout_that_tracks_the_package_and_tells_changes(tmp_path):
     def git(*arguments):
-        return subprocess.run(["git", "-C", tmp_path, "-c", "user.name=n", "-c", "user.email=e", *arguments], check=True,
-                              capture_output=True, text=True).stdout.strip()
+        who = ["-c", "user.name=n", "-c", "user.email=e"]
+        return subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True,
+                              text=True).stdout.strip()
 
     package = tmp_path / "package"
     package.mkdir()
