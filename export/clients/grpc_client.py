@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Sends pictures to TF Serving over gRPC and saves their masks. Needs `pip install tensorflow-serving-api`.
+
+  python grpc_client.py --address localhost:8500 --model redo photo.jpg other.png
+
+writes photo_mask.png, grey, 255 where the object is certain, and with --labels photo_labels.png, each pixel's label.
+"""
+import argparse
+import pathlib
+import sys
+
+import grpc
+from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]  # gRPC's default is 4 MB.
+
+
+def segment(channel, model, files, timeout=60.0):
+    """Segments JPEG or PNG files.
+
+    Args:
+      channel: to the server, `grpc.insecure_channel(HOST:8500, UNLIMITED)`.
+      model: its name there.
+      files: their contents, a list of bytes.
+      timeout: in seconds.
+
+    Returns:
+      For each file `label_png_bytes` and `mask_png_bytes`, the contents of PNG files.
+
+    Raises:
+      grpc.RpcError: the server refused the request, or cannot be reached.
+    """
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = "image_bytes"
+    shape = tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=len(files))])
+    request.inputs["image_bytes"].CopyFrom(
+        tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape=shape, string_val=files))
+    outputs = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout).outputs
+    return [{name: outputs[name].string_val[i] for name in outputs} for i in range(len(files))]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--address", default="localhost:8500", help="the server (default: %(default)s)")
+    parser.add_argument("--model", default="redo", help="the model's name there (default: %(default)s)")
+    parser.add_argument("--labels", action="store_true", help="also save the label of each pixel")
+    parser.add_argument("--output", type=pathlib.Path, default=".", help="folder of the results (default: here)")
+    parser.add_argument("pictures", nargs="+", type=pathlib.Path)
+    options = parser.parse_args()
+    try:
+        with grpc.insecure_channel(options.address, UNLIMITED) as channel:
+            results = segment(channel, options.model, [picture.read_bytes() for picture in options.pictures])
+    except grpc.RpcError as error:
+        sys.exit(f"{options.address}: {error.details()}")
+    except OSError as error:
+        sys.exit(str(error))
+    for picture, result in zip(options.pictures, results):
+        (options.output / f"{picture.stem}_mask.png").write_bytes(result["mask_png_bytes"])
+        if options.labels:
+            (options.output / f"{picture.stem}_labels.png").write_bytes(result["label_png_bytes"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Sends pictures to TF Serving over REST and saves their masks. Needs Python's standard library only.
+
+  python rest.py --url http://localhost:8501 --model redo photo.jpg other.png
+
+writes photo_mask.png, grey, 255 where the object is certain, and with --labels photo_labels.png, each pixel's label.
+"""
+import argparse
+import base64
+import json
+import pathlib
+import sys
+import urllib.error
+import urllib.request
+
+
+def segment(url, model, files, timeout=60.0):
+    """Segments JPEG or PNG files.
+
+    Args:
+      url: of the server, http://HOST:8501.
+      model: its name there.
+      files: their contents, a list of bytes.
+      timeout: in seconds.
+
+    Returns:
+      For each file `label_png_bytes` and `mask_png_bytes`, the contents of PNG files.
+
+    Raises:
+      RuntimeError: the server refused the request, with its reason.
+      OSError: the server cannot be reached.
+    """
+    instances = [{"image_bytes": {"b64": base64.b64encode(file).decode()}} for file in files]
+    request = urllib.request.Request(
+        f"{url.rstrip('/')}/v1/models/{model}:predict",
+        json.dumps({"signature_name": "image_bytes", "instances": instances}).encode(),
+        {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            predictions = json.load(response)["predictions"]
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(error.read().decode(errors="replace")) from error
+    return [{name: base64.b64decode(value["b64"]) for name, value in prediction.items()} for prediction in predictions]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", default="http://localhost:8501", help="the server (default: %(default)s)")
+    parser.add_argument("--model", default="redo", help="the model's name there (default: %(default)s)")
+    parser.add_argument("--labels", action="store_true", help="also save the label of each pixel")
+    parser.add_argument("--output", type=pathlib.Path, default=".", help="folder of the results (default: here)")
+    parser.add_argument("pictures", nargs="+", type=pathlib.Path)
+    options = parser.parse_args()
+    try:
+        results = segment(options.url, options.model, [picture.read_bytes() for picture in options.pictures])
+    except (RuntimeError, OSError) as error:
+        sys.exit(f"{options.url}: {error}")
+    for picture, result in zip(options.pictures, results):
+        (options.output / f"{picture.stem}_mask.png").write_bytes(result["mask_png_bytes"])
+        if options.labels:
+            (options.output / f"{picture.stem}_labels.png").write_bytes(result["label_png_bytes"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""A served SavedModel and the clients, over gRPC with TensorFlow Serving's own stubs and over REST."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+import server
+from checks import assert_same, assert_same_png, encoded, pictures, read
+from export.clients import grpc_client, rest
+
+CLIENTS = os.path.dirname(os.path.abspath(rest.__file__))
+
+
+@pytest.fixture(scope="module")
+def served(models):
+    with server.serving(models + "/1") as addresses:
+        yield addresses
+
+
+@pytest.fixture(scope="module", params=["grpc", "rest"])
+def client(request, served):
+    """Files → what the client gets for each, as a function."""
+    address, url = served
+    if request.param == "grpc":
+        return lambda files: grpc_client.segment(grpc.insecure_channel(address), server.NAME, files)
+    return lambda files: rest.segment(url, server.NAME, files)
+
+
+def test_a_client_gets_the_masks_of_its_files(client, segmented):
+    images = [pictures(1, *size)[0] for size in ((32, 32), (97, 65), (20, 33))]
+    results = client([encoded(image) for image in images])
+    assert len(results) == 3
+    for image, result in zip(images, results):
+        expected = segmented(image[None])
+        assert result.keys() == {"label_png_bytes", "mask_png_bytes"}
+        assert all(file.startswith(b"\x89PNG\r\n") for file in result.values())
+        assert np.mean(read(result["label_png_bytes"]) == expected.labels[0]) >= 0.999
+        assert_same_png(result["mask_png_bytes"], expected.masks[0])
+
+
+def test_the_error_names_the_broken_file_among_good_ones(client):
+    good = encoded(pictures(1, 40, 40)[0], "JPEG")
+    with pytest.raises((grpc.RpcError, RuntimeError)) as raised:
+        client([good, good, good[:300], good])
+    told = raised.value.details() if isinstance(raised.value, grpc.RpcError) else str(raised.value)
+    assert re.search(r"picture at index \[2\], counted from 0", told)
+
+
+def test_pixels_over_grpc_with_the_real_stubs(served, segmented):
+    images = pictures(3, 45, 64)
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = server.NAME
+    request.inputs["images"].CopyFrom(tf.make_tensor_proto(images))
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel(served[0]))
+    outputs = stub.Predict(request, 60).outputs
+    assert_same(tf.make_ndarray(outputs["masks"]), tf.make_ndarray(outputs["labels"]), segmented(images))
+
+
+def test_pixels_over_rest(served, segmented):
+    images = pictures(2, 32, 40)
+    body = json.dumps({"instances": [{"images": image.tolist()} for image in images]}).encode()
+    with urllib.request.urlopen(f"{served[1]}/v1/models/{server.NAME}:predict", body, timeout=60) as response:
+        predictions = json.load(response)["predictions"]
+    assert_same(*(np.array([row[name] for row in predictions]) for name in ("masks", "labels")), segmented(images))
+
+
+@pytest.mark.parametrize("script, flag, which", [("rest.py", "--url", 1), ("grpc_client.py", "--address", 0)])
+def test_a_client_as_a_person_runs_it(served, segmented, tmp_path, script, flag, which):
+    image = pictures(1, 40, 52)[0]
+    (tmp_path / "photo.png").write_bytes(encoded(image))
+    (tmp_path / "broken.jpg").write_bytes(b"text")
+
+    def run(*arguments):
+        # Without the project's folder on the path: a client is one file.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        return subprocess.run(
+            [sys.executable, os.path.join(CLIENTS, script), flag, served[which], *arguments], cwd=tmp_path,
+            env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3"}, capture_output=True, text=True, timeout=300)
+
+    done = run("photo.png", "--labels")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "photo.png", "broken.jpg", "photo_mask.png", "photo_labels.png"}
+    expected = segmented(image[None])
+    assert_same_png((tmp_path / "photo_mask.png").read_bytes(), expected.masks[0])
+    assert np.mean(read((tmp_path / "photo_labels.png").read_bytes()) == expected.labels[0]) >= 0.999
+    failed = run("photo.png", "broken.jpg")
+    assert failed.returncode == 1 and "at index [1]" in failed.stderr and "Traceback" not in failed.stderr
