@@ -26,7 +26,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_enum("split", "val", ["train", "val", "test"], "Which pictures to score.")
 # Other commands have flags of these names too, and one process may import them all.
 flags.DEFINE_integer("batch_size", 64, "Pictures at a time.", lower_bound=1, allow_override=True)
-MODEL = flags.DEFINE_string("model", None, "A SavedModel, a .tflite file or a run, instead of --workdir.", allow_override=True)
+MODEL = flags.DEFINE_string("model", None, "A SavedModel, a .tflite file or a run, instead of --workdir.",
+                            allow_override=True)
 DATASET = flags.DEFINE_string("dataset", None, "Data set, with --model. Default: the one it was trained on.",
                               allow_override=True)
 
@@ -90,7 +91,8 @@ def table(results: Dict[str, Any]) -> str:
 
 def main() -> None:
     if bool(cli.WORKDIR.value) == bool(MODEL.value):
-        raise UserError("Which model? Give a run's folder as --workdir=… or an exported model as --model=…, one of the two.")
+        raise UserError("Which model? Give a run's folder as --workdir=… or an exported model as --model=…, one of the "
+                        "two.")
     if MODEL.value:
         results = evaluate_model(
             MODEL.value, DATASET.value, FLAGS.split, cli.DATA_DIR.value, FLAGS.batch_size, cli.MASK_DIR.value)

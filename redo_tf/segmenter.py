@@ -49,7 +49,8 @@ class _Run(Segmenter):
         tf.keras.mixed_precision.set_global_policy("float32")  # As exported; the variables are float32 in any case.
         network, row = load_mask_network(workdir)
         super().__init__(path, {"regions": config.model.regions, "image_size": config.data.image_size,
-                                "resize": config.data.resize, "order": row["val/order"]})
+                                "resize": config.data.resize, "order": row["val/order"],
+                                "dataset": config.data.dataset})
         self.segmentation = Segmentation(network, config.data.image_size, row["val/order"], config.data.resize)
         self._fitted_masks = tf.function(
             self.segmentation.fitted_masks, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
