@@ -24,6 +24,7 @@ COMMANDS = {
     "curves": "redo_tf.curves",
     "redraw": "redo_tf.redraw",
     "masks": "redo_tf.experiments.masks",
+    "report": "redo_tf.report",
     "data": "redo_tf.data.__main__",
     "benchmark": "redo_tf.benchmark",
     "export-saved-model": "export.saved_model",

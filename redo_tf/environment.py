@@ -1,0 +1,50 @@
+"""Where this process runs: versions, machine, revision of the code."""
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from typing import Dict, Optional
+
+import tensorflow as tf
+
+import redo_tf
+
+PACKAGES = ("tensorflow", "keras", "tensorflow-addons", "tensorflow-datasets", "numpy", "scipy", "pillow")
+
+
+def versions() -> Dict[str, str]:
+    """Name → version of Python, this package, and what it computes with."""
+    return {"Python": platform.python_version(), "redo-tf": redo_tf.__version__,
+            **{name: importlib.metadata.version(name) for name in PACKAGES}}
+
+
+def machine() -> Dict[str, str]:
+    """Host, system, processor with the number of its cores, and the GPUs that TensorFlow sees."""
+    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+            for gpu in tf.config.list_physical_devices("GPU")]
+    return {"host": platform.node(), "system": platform.platform(), "processor": f"{_processor()}, {os.cpu_count()} cores",
+            "GPUs": ", ".join(gpus) or "none"}
+
+
+def git_revision() -> Optional[str]:
+    """Commit of the checkout that this package runs from, `-dirty` added when files differ from it; None elsewhere."""
+    folder = os.path.dirname(os.path.abspath(redo_tf.__file__))
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # An installed package may lie in another project's checkout.
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,48 @@
+"""One HTML file about one run, or about several side by side: nothing to install, nothing to fetch, for a mail or an archive.
+
+  python -m redo_tf.report --workdir=runs/lfw --output=report.html --data_dir=…
+  python -m redo_tf.report --workdir=runs/mean,runs/worst --output=compared.html
+
+Configuration, curves, sample grids over time, best and worst masks, scores beside the published ones, environment. Scores
+are those that redo_tf.evaluate left in the run; those of --split are computed where they are missing and the data is
+prepared. A run need not be finished, nor its data have masks.
+"""
+from __future__ import annotations
+
+import os
+from typing import List, Sequence
+
+from absl import flags
+
+from redo_tf import cli
+from redo_tf.environment import git_revision, machine, versions
+from redo_tf.errors import UserError
+from redo_tf.files import write_text
+from redo_tf.reporting.facts import gather
+from redo_tf.reporting.page import page
+from redo_tf.workdir import Workdir
+
+FLAGS = flags.FLAGS  # --split and --batch_size are those of redo_tf.evaluate.
+flags.DEFINE_string("output", "report.html", "File to write.")
+flags.DEFINE_integer("samples", 40, "At most so many sample grids of each run, evenly chosen; 0: all.", lower_bound=0)
+
+
+def names_of(paths: Sequence[str]) -> List[str]:
+    """The folders' own names where these tell them apart, otherwise the paths."""
+    names = [os.path.basename(os.path.abspath(path)) for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)
+
+
+def main() -> None:
+    paths = [path for path in (cli.WORKDIR.value or "").split(",") if path]
+    if not paths:
+        raise UserError("Which run? Give its folder as --workdir=…, several separated by commas.")
+    runs = [gather(Workdir(path), name, FLAGS.split, cli.DATA_DIR.value, cli.MASK_DIR.value, FLAGS.batch_size, FLAGS.samples)
+            for path, name in zip(paths, names_of(paths))]
+    revision = git_revision() or "not known: the package is not run from a checkout"
+    write_text(FLAGS.output, page(runs, {**versions(), "git commit": revision, **machine()}))
+    print(f"Report: {FLAGS.output}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,180 @@
+"""What is known of a run: from its folder, and from its data where that is prepared."""
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import re
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+from absl import logging
+
+from redo_tf import data
+from redo_tf.config import Config
+from redo_tf.errors import UserError
+from redo_tf.evaluate import evaluate_run
+from redo_tf.pictures import png
+from redo_tf.scored_masks import choose, draw, segment_split
+from redo_tf.workdir import Workdir
+
+SCORES = ("accuracy", "iou", "accuracy_per_image", "iou_per_image")
+MASKS_SHOWN = 4  # of each group
+
+
+@dataclasses.dataclass
+class Score:
+    """The scores of a split.
+
+    Attributes:
+      values: the four of `SCORES`.
+      pictures: how many; None where that was not recorded.
+      source: where the numbers come from, in words.
+      outdated: best/ has changed since.
+    """
+    split: str
+    values: Dict[str, float]
+    pictures: Optional[int]
+    source: str
+    outdated: bool = False
+
+
+@dataclasses.dataclass
+class Run:
+    """One run.
+
+    Attributes:
+      rows: of metrics.jsonl.
+      summary: summary.json of a finished run, or None.
+      scores: of every split that has any.
+      remark: why something is missing, or None.
+      samples: label and PNG of sample grids, in order.
+      masks: split and PNG of best, random and worst masks, or None.
+      sessions: begin (UTC) and host of each time that training was started or continued.
+    """
+    name: str
+    path: str
+    config: Config
+    rows: List[Dict[str, Any]]
+    summary: Optional[Dict[str, Any]]
+    scores: List[Score]
+    remark: Optional[str]
+    samples: List[Tuple[str, bytes]]
+    masks: Optional[Tuple[str, bytes]]
+    sessions: List[Tuple[datetime.datetime, str]]
+
+    @property
+    def seconds(self) -> Optional[float]:
+        """Time spent in training, over all starts; None before the first evaluation."""
+        return self.rows[-1]["seconds"] if self.rows else None
+
+    @property
+    def best(self) -> Optional[Dict[str, Any]]:
+        """The evaluation that best/ belongs to: that of the best validation IoU since the last restart."""
+        return best_row(self.rows)
+
+
+def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mask_dir: Optional[str], batch_size: int,
+           samples: int) -> Run:
+    """Everything about a run; what cannot be had is left out, with a remark.
+
+    Args:
+      split: whose masks are scored and shown, where its data is prepared.
+      samples: at most so many sample grids, evenly chosen; 0 for all.
+
+    Raises:
+      UserError: there is no run, or its config.json is damaged.
+    """
+    config, rows = workdir.load_config(), workdir.metrics()
+    scores, masks, remark = _recorded_scores(workdir), None, None
+    try:
+        if _is_prepared(config, split, data_dir, mask_dir):
+            logging.info("Segmenting the %s pictures of %s.", split, name)
+            masks = split, png(_draw_masks(workdir, split, data_dir, mask_dir))
+            if split not in scores or scores[split].outdated:
+                results = evaluate_run(workdir, split, data_dir, batch_size, mask_dir)
+                scores[split] = Score(split, {key: results[key] for key in SCORES}, results["pictures"], "scored for this report")
+        else:
+            remark = (f"The {split} pictures of {config.data.dataset} are not prepared at {config.data.image_size} pixels "
+                      "where this report looked (--data_dir=…), so no masks of theirs are shown.")
+    except UserError as error:
+        remark = str(error)
+    if remark:
+        logging.warning("%s: %s", name, remark)
+    best = best_row(rows)
+    if best and "val/iou" in best and ("val" not in scores or scores["val"].outdated):
+        scores["val"] = Score("val", {key: best[f"val/{key}"] for key in SCORES}, None, f"metrics.jsonl, step {best['step']}")
+    return Run(name, workdir.path, config, rows, _read_json(workdir.file("summary.json")),
+               [scores[key] for key in data.SPLITS if key in scores], remark, _samples(workdir, rows, samples), masks,
+               _sessions(workdir))
+
+
+def best_row(rows: List[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+    """The first of the highest validation IoU since the last restart; without masks the newest."""
+    latest = [row for row in rows if row["restarts"] == rows[-1]["restarts"]]
+    return max(latest, key=lambda row: row.get("val/iou", row["step"]), default=None)
+
+
+def _recorded_scores(workdir: Workdir) -> Dict[str, Score]:
+    """Split → what `redo_tf.evaluate` wrote."""
+    scores = {}
+    for split in data.SPLITS:
+        name = f"evaluation_{split}.json"
+        results = _read_json(workdir.file(name))
+        if results and all(key in results for key in SCORES):
+            outdated = os.path.getmtime(workdir.file(name)) < _last_change(workdir.file("best"))
+            scores[split] = Score(split, {key: results[key] for key in SCORES}, results.get("pictures"),
+                                  name + (", older than best/" if outdated else ""), outdated)
+    return scores
+
+
+def _last_change(folder: str) -> float:
+    """Of the checkpoints in a folder, in seconds since 1970; 0 where there are none."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return max((os.path.getmtime(os.path.join(folder, name)) for name in names if name.endswith(".index")), default=0)
+
+
+def _is_prepared(config: Config, split: str, data_dir: Optional[str], mask_dir: Optional[str]) -> bool:
+    """Reports prepare no data: that can take long, and room."""
+    options = data.options(config.data, data_dir)
+    options["mask_dir"] = mask_dir or options["mask_dir"]
+    return data.find(config.data.dataset, split, **options) is not None
+
+
+def _draw_masks(workdir: Workdir, split: str, data_dir: Optional[str], mask_dir: Optional[str]) -> np.ndarray:
+    masks = segment_split(workdir, split, data_dir, mask_dir)
+    return draw(masks, choose(masks.accuracy, masks.iou, MASKS_SHOWN, seed=0))
+
+
+def _samples(workdir: Workdir, rows: List[Dict[str, Any]], most: int) -> List[Tuple[str, bytes]]:
+    folder = workdir.file("samples")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    steps = sorted(int(match.group(1)) for match in (re.fullmatch(r"step_(\d+)\.png", name) for name in names) if match)
+    if most and len(steps) > most:
+        steps = [steps[i] for i in np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int))]
+    found = []
+    for step in steps:
+        # A restart begins at step 0 again and writes over the samples of the start before, as far as it gets.
+        earlier = rows and rows[-1]["restarts"] and step > rows[-1]["step"]
+        with open(os.path.join(folder, f"step_{step:07d}.png"), "rb") as file:
+            found.append((f"step {step:,}" + (", of an earlier start" if earlier else ""), file.read()))
+    return found
+
+
+def _sessions(workdir: Workdir) -> List[Tuple[datetime.datetime, str]]:
+    """From the names of TensorBoard's files: events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER.v2."""
+    folder = workdir.file("tensorboard")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    matches = (re.fullmatch(r"events\.out\.tfevents\.(\d+)\.(.+)\.\d+\.\d+\.v2", name) for name in names)
+    return sorted((datetime.datetime.fromtimestamp(int(match.group(1)), datetime.timezone.utc), match.group(2))
+                  for match in matches if match)
+
+
+def _read_json(path: str) -> Optional[Dict[str, Any]]:
+    """None where there is no such file, or one cut off by a crash."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (FileNotFoundError, ValueError):
+        return None
