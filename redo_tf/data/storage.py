@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import pathlib
 import shutil
@@ -201,6 +202,8 @@ def prepare(
             builder = dataset.at_size(root, image_size, resize, mask_dir)
             tfds.disable_progress_bar()  # Builders have one of their own, which suits log files too.
             config = tfds.download.DownloadConfig(manual_dir=sources, try_download_gcs=False)
-            with _no_empty_downloads(root):
+            logging.info("Preparing %s in %s.", builder.name, builder.data_path)
+            # What TFDS prints, of downloads that are none and unknown sizes, would stand among a command's results.
+            with _no_empty_downloads(root), contextlib.redirect_stdout(io.StringIO()):
                 builder.download_and_prepare(download_config=config)
     return builder, candidates[candidates.index(root) :]

@@ -178,3 +178,17 @@ def write_idx(path: pathlib.Path, array: np.ndarray) -> None:
     header = struct.pack(f">HBB{array.ndim}I", 0, 0x08, array.ndim, *array.shape)
     with gzip.open(path, "wb") as file:
         file.write(header + array.astype(np.uint8).tobytes())
+
+
+class SmallFolder:
+    """20 pictures of noise, 24 by 20 pixels.
+
+    Attributes:
+      folder: where they lie.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        rng = np.random.default_rng(0)
+        for number in range(20):
+            (folder / f"{number}.png").write_bytes(encode(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8), "png"))

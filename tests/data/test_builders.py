@@ -10,8 +10,8 @@ pytest.importorskip("dill", reason="tensorflow_datasets.testing needs it")
 
 import tensorflow_datasets as tfds
 
-from redo_tf.data import cub, flowers, lfw
-from small_archives import SmallCub, SmallFlowers, SmallLfw
+from redo_tf.data import cub, flowers, folder, lfw
+from small_archives import SmallCub, SmallFlowers, SmallFolder, SmallLfw
 
 
 class _Case(tfds.testing.DatasetBuilderTestCase):
@@ -40,6 +40,14 @@ class FlowersTest(_Case):
     DATASET_CLASS = flowers.Flowers
     ARCHIVES = SmallFlowers
     SPLITS = {"train": 7, "val": 3, "test": 2}
+    BUILDER_CONFIG_NAMES_TO_TEST = ["32px"]
+
+
+class FolderTest(_Case):
+    DATASET_CLASS = folder.Folder
+    ARCHIVES = SmallFolder
+    MOCK_OUT_FORBIDDEN_OS_FUNCTIONS = False  # Names in any script need os.fsencode.
+    SPLITS = {"train": 16, "val": 2, "test": 2}
     BUILDER_CONFIG_NAMES_TO_TEST = ["32px"]
 
 

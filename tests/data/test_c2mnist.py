@@ -1,12 +1,18 @@
 """Facts about colored-2-MNIST."""
 from __future__ import annotations
 
+import dataclasses
+import functools
 import gzip
+import hashlib
+import http.server
+import threading
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
-from redo_tf.data import c2mnist, load
+from redo_tf.data import c2mnist, cub, flowers, load
 from redo_tf.errors import UserError
 
 EVEN = np.zeros((28, 28), np.uint8)
@@ -102,6 +108,37 @@ def test_real_digits(real_data):
     assert train.odd[0].sum() == 27525 and train.even[0].sum() == 31095
 
 
+def test_real_pictures(real_data):
+    """Digits that are wholly seen are MNIST's of the right parity, doubled; whatever else is specified holds as well."""
+    images, labels = (c2mnist.read_idx(real_data / "mnist" / name, rank) for name, rank in zip(c2mnist.TEST_FILES, (3, 1)))
+    published = [{(digit > 127).tobytes() for digit in images[labels % 2 == parity]} for parity in (0, 1)]
+    digits = c2mnist.read_digits(real_data / "mnist", "test")
+    found, in_front = 0, [0, 0]
+    for seed in range(300):
+        image, mask = c2mnist.compose(np.random.default_rng(seed), digits, 128)
+        colours = [_colour_of(image, mask, label) / 255 for label in range(3) if (mask == label).any()]
+        assert 0.32 < colours[0].min() and colours[0].max() < 0.67 and colours[0][0] == colours[0][1]
+        assert colours[1].max() < 0.34 and colours[1][1] == colours[1][2]
+        assert colours[2].min() > 0.65 and colours[2][0] == colours[2][2]
+        whole = [_published_digit(mask == label, published[label - 1]) for label in (1, 2)]
+        found += sum(whole)
+        assert any(whole)  # The one in front.
+        if whole[0] != whole[1]:
+            in_front[whole.index(True)] += 1
+    assert found > 400 and 0.3 < in_front[0] / sum(in_front) < 0.7
+
+
+def _published_digit(shape: np.ndarray, published: set) -> bool:
+    """Whether a shape, bool [128, 128], is a doubled digit of a set, at whatever place."""
+    rows, columns = np.nonzero(shape)
+    for top in range(max(0, rows.max() - 55), min(72, rows.min()) + 1):
+        for left in range(max(0, columns.max() - 55), min(72, columns.min()) + 1):
+            window = shape[top : top + 56, left : left + 56]
+            if np.array_equal(window[::2, ::2], window[1::2, 1::2]) and window[::2, ::2].tobytes() in published:
+                return True
+    return False
+
+
 def test_missing_files_are_named(small_mnist):
     (small_mnist / c2mnist.TRAIN_FILES[1]).unlink()
     with pytest.raises(UserError, match=r"^train-labels-idx1-ubyte.gz not found in .*mnist/.*Get|get .*https"):
@@ -120,6 +157,54 @@ def test_damaged_files_are_named(small_mnist, damage, leftovers):
     with pytest.raises(UserError, match=r"t10k-images-idx3-ubyte.gz is damaged or cut short .*: download it again\.$"):
         load("c2mnist", "val", data_dir=small_mnist, image_size=32)
     assert not leftovers(small_mnist)
+
+
+@pytest.fixture
+def host(small_mnist, tmp_path, monkeypatch):
+    """Serves the four files on this machine, under checksums that TFDS is told of; the folder that is served."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(small_mnist))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    names = c2mnist.TRAIN_FILES + c2mnist.TEST_FILES
+    urls = {name: f"http://127.0.0.1:{server.server_port}/{name}" for name in names}
+    infos = {
+        urls[name]: tfds.core.download.checksums.UrlInfo(
+            size=tfds.core.utils.Size(len(content)), checksum=hashlib.sha256(content).hexdigest(), filename=name)
+        for name in names for content in [(small_mnist / name).read_bytes()]
+    }
+    monkeypatch.setattr(c2mnist.C2Mnist, "SOURCES", dataclasses.replace(c2mnist.C2Mnist.SOURCES, urls=urls))
+    monkeypatch.setattr(c2mnist.C2Mnist, "url_infos", infos)
+    yield small_mnist
+    server.shutdown()
+
+
+def test_files_are_downloaded_on_request_alone(host, tmp_path):
+    new = tmp_path / "new"
+    with pytest.raises(UserError, match=r"not found in .*/new .*`redo-tf data --prepare` downloads train-images"):
+        load("c2mnist", "val", data_dir=new, image_size=32)
+    downloaded = load("c2mnist", "val", data_dir=new, image_size=32, download=True)
+    np.testing.assert_array_equal(downloaded.images, load("c2mnist", "val", data_dir=host, image_size=32).images)
+    assert (new / "downloads" / "manual" / "train-images-idx3-ubyte.gz").read_bytes() == (
+        host / "train-images-idx3-ubyte.gz").read_bytes()
+    load("c2mnist", "val", data_dir=new, image_size=64)  # From the downloaded files.
+
+
+@pytest.mark.parametrize("trouble", ["other content", "not there"])
+def test_a_download_that_fails_is_told_in_one_sentence(host, tmp_path, leftovers, trouble):
+    path = host / c2mnist.TEST_FILES[0]
+    if trouble == "other content":
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    else:
+        path.unlink()
+    with pytest.raises(UserError, match=r"(?s)^Cannot download http://127.* and put them into .*/downloads/manual\.$"):
+        load("c2mnist", "val", data_dir=tmp_path / "new", image_size=32, download=True)
+    assert not leftovers(tmp_path / "new" / "redo_c2mnist")
+
+
+def test_checksums_of_every_known_host():
+    for builder in (c2mnist.C2Mnist, cub.Cub, flowers.Flowers):
+        assert set(builder.SOURCES.urls.values()) <= set(builder.url_infos)
+        assert set(builder.SOURCES.urls) <= set(builder.SOURCES.required)
 
 
 def test_images_and_labels_of_different_number(small_mnist):

@@ -88,6 +88,98 @@ def test_epochs_streams_and_seeds_are_in_unrelated_orders():
     assert all((np.abs(np.diff(order)) == 1).mean() < 0.05 for order in orders)  # Neighbours are separated.
 
 
+def _mirrored(batches, count: int) -> dict:
+    """For each stream, whether each picture of the first batches is mirrored, bool [count · B]."""
+    elements = list(batches.take(count).as_numpy_iterator())
+    return {key: np.concatenate([element[key][:, 0, 0, 1] for element in elements]) == 7 for key in ("images", "real")}
+
+
+def _slopes(count: int) -> np.ndarray:
+    """Picture i is i in channel 0; channel 1 is the column, which mirroring turns round."""
+    pictures = _pictures(count)
+    pictures[..., 1] = np.arange(8)
+    return pictures
+
+
+def test_flips_are_fair_independent_coins_and_leave_the_order_alone():
+    plain = data.training_batches(_slopes(50), batch_size=10, seed=4)
+    flipped = data.training_batches(_slopes(50), batch_size=10, seed=4, flip=True)
+    for key, drawn in _indices(flipped, 40).items():
+        np.testing.assert_array_equal(drawn, _indices(plain, 40)[key])
+    assert not any(coins.any() for coins in _mirrored(plain, 40).values())
+    coins = _mirrored(flipped, 40)
+    assert all(0.4 < tosses.mean() < 0.6 for tosses in coins.values())  # 400 coins: 0.5 ± 4 · 0.025.
+    assert 0.4 < (coins["images"] == coins["real"]).mean() < 0.6
+    other = _mirrored(data.training_batches(_slopes(50), batch_size=10, seed=5, flip=True), 40)
+    assert 0.4 < (coins["images"] == other["images"]).mean() < 0.6
+    for element in flipped.take(5).as_numpy_iterator():
+        for image in element["images"]:
+            assert image[0, :, 1].tolist() in (list(range(8)), list(range(7, -1, -1)))
+
+
+@pytest.mark.parametrize("start_step", [1, 50, 123])
+def test_with_flips_and_weights_too_an_element_depends_on_seed_and_step_alone(start_step):
+    """A cycle of a mixture is a thousand draws, fifty batches here."""
+    pictures = _slopes(200)
+    options = {"batch_size": 20, "seed": 6, "flip": True, "parts": (40, 160), "weights": (3, 1)}
+    all_steps = list(data.training_batches(pictures, **options).take(126).as_numpy_iterator())
+    resumed = data.training_batches(pictures, start_step=start_step, **options)
+    for expected, element in zip(all_steps[start_step:], resumed.as_numpy_iterator()):
+        np.testing.assert_array_equal(expected["images"], element["images"])
+        np.testing.assert_array_equal(expected["real"], element["real"])
+
+
+def test_weights_give_each_part_its_share_and_each_part_its_epochs():
+    batches = data.training_batches(_pictures(200), batch_size=20, seed=6, parts=(40, 160), weights=(3, 1))
+    drawn = _indices(batches, 50)
+    assert not np.array_equal(drawn["images"], drawn["real"])
+    for stream in drawn.values():
+        first, second = stream[stream < 40], stream[stream >= 40]
+        assert (len(first), len(second)) == (750, 250)
+        for epoch in first[:720].reshape(18, 40):
+            assert sorted(epoch) == list(range(40))
+        assert sorted(second[:160]) == list(range(40, 200))
+        mixed = (stream < 40).astype(int)
+        assert 300 < np.abs(np.diff(mixed)).sum() < 450  # 2 · ¾ · ¼ · 1000 = 375 changes: the parts come mixed.
+
+
+def test_without_weights_a_mixture_is_drawn_by_size():
+    by_size = data.training_batches(_pictures(200), batch_size=20, seed=6, parts=(40, 160))
+    plain = data.training_batches(_pictures(200), batch_size=20, seed=6)
+    for key, drawn in _indices(by_size, 30).items():
+        np.testing.assert_array_equal(drawn, _indices(plain, 30)[key])
+
+
+@pytest.mark.parametrize("weights, message", [
+    ((1.0,), "has 1 numbers for 2 data sets"), ((1.0, 0.0), "not all positive"), ((1.0, -1.0), "not all positive"),
+    ((1.0, 1e-5), "under a thousandth")])
+def test_wrong_weights(weights, message):
+    with pytest.raises(UserError, match=message):
+        data.training_batches(_pictures(20), batch_size=2, seed=0, parts=(10, 10), weights=weights)
+
+
+def test_memory_stays_flat_over_three_epochs(tmp_path):
+    """In a process of its own, whose every page counts; the pictures are a memory map, which does not."""
+    np.save(tmp_path / "pictures.npy", np.zeros((6000, 64, 64, 3), np.uint8))
+    program = f"""
+import numpy as np
+from redo_tf.data import training_batches
+def anonymous():
+    return int(next(line for line in open('/proc/self/status') if line.startswith('RssAnon')).split()[1]) / 1024
+pictures = np.load({str(tmp_path / "pictures.npy")!r}, mmap_mode='c')
+batches = iter(training_batches(pictures, batch_size=50, seed=0, flip=True))
+held = []
+for epoch in range(4):
+    for _ in range(120):
+        next(batches)
+    held.append(anonymous())
+print(*held)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, timeout=120, capture_output=True, text=True)
+    first, *later = map(float, done.stdout.split())
+    assert max(later) - first < 15  # MiB. Pictures of one epoch are 70.
+
+
 def test_evaluation_sees_all_pictures_in_order():
     batches = list(data.evaluation_batches(_pictures(23), batch_size=10).as_numpy_iterator())
     assert [len(batch) for batch in batches] == [10, 10, 3]
