@@ -40,6 +40,9 @@ setup(
             "pytest==8.4.2",  # runs the suite
             "dill==0.4.1",  # TFDS's checks of builders
             "openvino==2024.6.0",  # one of the runtimes that exported SavedModels are read by
+            "ai-edge-litert==2.3.0; python_version >= '3.10'",  # runs exported .tflite files
+            "ai-edge-litert==2.1.0; python_version < '3.10'",  # the last one for Python 3.9
+            "tflite-runtime==2.14.0; sys_platform == 'linux'",  # its predecessor
         ],
     },
     entry_points={"console_scripts": ["redo-tf=redo_tf.cli:main"]},

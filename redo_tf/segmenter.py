@@ -4,7 +4,7 @@ from __future__ import annotations
 import abc
 import json
 import os
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -77,15 +77,18 @@ class _SavedModel(Segmenter):
 class _TFLite(Segmenter):
     """An exported .tflite file, a picture at a time."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, interpreter: Callable[..., Any]):
         super().__init__(path, _read_card(os.path.splitext(path)[0] + ".json"))
         try:
-            self._interpreter = tf.lite.Interpreter(path, num_threads=os.cpu_count())
+            self._interpreter = interpreter(path, num_threads=_cores())
+            (self._input,) = self._interpreter.get_input_details()
+            # Not left to the signature's first call, which before LiteRT leaves out the fast kernels (XNNPACK).
+            self._interpreter.resize_tensor_input(self._input["index"], [1, *self.fitted_size(1, 1), 3])
+            self._interpreter.allocate_tensors()
             self._serve = self._interpreter.get_signature_runner("serving_default")
-        except (ValueError, RuntimeError) as error:
+            self._output = self._serve.get_output_details()["masks"]
+        except (ValueError, RuntimeError, KeyError) as error:
             raise UserError(f"{path} cannot be loaded ({_first_line(error)}): export it again.") from error
-        self._input = self._serve.get_input_details()["images"]
-        self._output = self._serve.get_output_details()["masks"]
 
     def fitted_size(self, height, width):
         fixed = self._input["shape_signature"][1:3]
@@ -102,8 +105,12 @@ class _TFLite(Segmenter):
         return masks if masks.dtype == np.float32 else (masks.astype(np.float32) - zero) * np.float32(scale)
 
 
-def load(path: str) -> Segmenter:
+def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Segmenter:
     """The mask network at a path: a run's folder, a SavedModel's (with or without its version), or a .tflite file.
+
+    Args:
+      path: of the model.
+      interpreter: runs .tflite files; LiteRT's and tflite-runtime's have the same interface.
 
     Raises:
       UserError: nothing is there, or it is none of these, or it is damaged.
@@ -113,7 +120,7 @@ def load(path: str) -> Segmenter:
     if os.path.isfile(path):
         if not path.endswith(".tflite"):
             raise UserError(f"{path} is not a .tflite file: name a run's folder, a SavedModel or a .tflite file.")
-        return _TFLite(path)
+        return _TFLite(path, interpreter)
     if os.path.exists(os.path.join(path, "config.json")):
         return _Run(path)
     version = newest_version(path)
@@ -159,6 +166,11 @@ def _read_card(path: str) -> Dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"The model's card {path} is missing or damaged: it is written beside every exported model; "
                         "export the model again.") from error
+
+
+def _cores() -> int:
+    """Those that this process may use; more threads than that would wait for each other."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,156 @@
+"""Compares an exported model with the run that it comes from, and times it.
+
+  python -m export.verify models/lfw --workdir=runs/lfw --data_dir=…
+  python -m export.verify lfw_int8.tflite --workdir=runs/lfw --data_dir=… --runtime=ai-edge-litert
+
+On the data set's validation pictures: the largest difference of a probability, the share of pixels with the same label,
+and where there are masks the accuracy and IoU of both, labels as they are. Then the time for one picture on 1, 2, 4, …
+cores beside the convolution floor: the network's arithmetic at the rate that a large float32 convolution reaches in the
+same runtime. Prints a table and the same as one line of JSON; exit code 2 where labels differ on 1 % of the pixels.
+"""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from export.latency import RUNTIMES, interpreter
+from redo_tf import cli, data, flops, metrics, segmenter
+from redo_tf.build import build_mask_network
+from redo_tf.config import Config
+from redo_tf.errors import UserError
+from redo_tf.segmenter import Segmenter
+from redo_tf.workdir import Workdir
+
+FLAGS = flags.FLAGS
+# Other commands have flags of these names too, and one process may import them all.
+MODEL = flags.DEFINE_string("model", None, "A SavedModel or a .tflite file; may stand first, without --model=.",
+                            allow_override=True)
+RUNTIME = flags.DEFINE_enum("runtime", "tensorflow", list(RUNTIMES), "The package that runs a .tflite file.",
+                            allow_override=True)
+PICTURES = flags.DEFINE_integer("pictures", 500, "Compare so many, evenly spread.", lower_bound=1, allow_override=True)
+
+BATCH = 50
+EQUAL_LABELS = 0.99  # at least
+
+
+def compare(exported: Segmenter, run: Segmenter, images: np.ndarray, masks: Optional[np.ndarray],
+            classes: int) -> Dict[str, Any]:
+    """Both models on the same pictures.
+
+    Args:
+      exported, run: of the same network.
+      images: uint8 [N, S, S, 3].
+      masks: true labels uint8 [N, S, S], or None.
+      classes: number of labels.
+
+    Returns:
+      `maximum_error`, `mean_error` of probabilities, `equal_labels`, and where there are masks `accuracy`, `iou`,
+      `run_accuracy`, `run_iou`, as in `metrics.scores`.
+    """
+    errors, equal, labels, expected_labels = [], [], [], []
+    for first in range(0, len(images), BATCH):
+        batch = images[first:first + BATCH]
+        found, expected = exported.masks(batch), run.masks(batch)
+        errors.append(np.abs(found - expected))
+        labels.append(found.argmax(-1))
+        expected_labels.append(expected.argmax(-1))
+        equal.append(labels[-1] == expected_labels[-1])
+    errors = np.concatenate(errors)
+    results = {"pictures": len(images), "maximum_error": float(errors.max()), "mean_error": float(errors.mean()),
+               "equal_labels": float(np.concatenate(equal).mean())}
+    if masks is not None:
+        for prefix, regions in (("", labels), ("run_", expected_labels)):
+            scores = metrics.scores(metrics.confusion(masks, np.concatenate(regions), classes, run.regions))
+            results.update({prefix + name: scores[name] for name in ("accuracy", "iou")})
+    return results
+
+
+def gflop(config: Config) -> float:
+    """Of the mask network's convolutions and matrix products for one picture, as it was trained."""
+    network = build_mask_network(config.model)
+    size = config.data.image_size
+    return flops.count(tf.function(network).get_concrete_function(tf.TensorSpec([1, size, size, 3]))) / 1e9
+
+
+def latencies(path: str, runtime: str, arithmetic: float) -> List[Dict[str, float]]:
+    """For 1, 2, 4, … cores, each in a process of its own: what `latency.measure` returns, `floor_ms` and `ratio`.
+
+    Args:
+      path: of the model.
+      runtime: see `latency.RUNTIMES`.
+      arithmetic: GFLOP, from `gflop`.
+    """
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rows = []
+    for cores in [2**i for i in range(available.bit_length())]:
+        done = subprocess.run(
+            [sys.executable, "-m", "export.latency", f"--path={path}", f"--runtime={runtime}", f"--cores={cores}"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, capture_output=True, text=True)
+        if done.returncode:
+            raise UserError(f"{path} could not be timed on {cores} cores: {done.stderr.strip()[-300:]}")
+        row = json.loads(done.stdout.splitlines()[-1])
+        row["floor_ms"] = 1e3 * arithmetic / row["convolution_gflops"]
+        rows.append({**row, "ratio": row["minimum_ms"] / row["floor_ms"]})
+    return rows
+
+
+def verify(path: str, workdir: Workdir, data_dir: Optional[str], runtime: str, pictures: int) -> Dict[str, Any]:
+    """All of it: the fields of `compare`, and `latency`, a list of what `latencies` returns."""
+    config = workdir.load_config()
+    exported, run = segmenter.load(path, interpreter(runtime)), segmenter.load(workdir.path)
+    if exported.regions != run.regions or exported.card["image_size"] != run.card["image_size"]:
+        raise UserError(f"{path} is not of the run {workdir.path}: regions or sizes differ; check --workdir.")
+    split = data.load_configured(config.data, "val", data_dir)
+    chosen = np.linspace(0, len(split.images) - 1, min(pictures, len(split.images))).astype(int)
+    masks = None if split.masks is None else np.asarray(split.masks[chosen])
+    results = compare(exported, run, np.asarray(split.images[chosen]), masks, data.regions(config.data.dataset))
+    card = exported.card
+    return {"model": path, "format": card.get("format"), "quantize": card.get("quantize"), "runtime": runtime, **results,
+            "latency": latencies(path, runtime, gflop(config))}
+
+
+def table(results: Dict[str, Any]) -> str:
+    """The comparison, readable."""
+    lines = [f"{results['model']}, {results['pictures']} validation pictures",
+             f"largest error of a probability {results['maximum_error']:.1e}, mean {results['mean_error']:.1e}",
+             f"equal labels {100 * results['equal_labels']:.3f} %"]
+    if "iou" in results:
+        lines.append(f"accuracy {results['accuracy']:.4f}, of the run {results['run_accuracy']:.4f}; "
+                     f"IoU {results['iou']:.4f}, of the run {results['run_iou']:.4f}")
+    lines.append(f"{'cores':>5}{'minimum ms':>12}{'median ms':>12}{'convolution floor ms':>22}{'minimum / floor':>17}")
+    for row in results["latency"]:
+        lines.append(f"{row['cores']:5}{row['minimum_ms']:12.2f}{row['median_ms']:12.2f}{row['floor_ms']:22.2f}"
+                     f"{row['ratio']:17.2f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    if not MODEL.value:
+        raise UserError("Which model? Name a SavedModel or a .tflite file: python -m export.verify PATH --workdir=…")
+    if not cli.WORKDIR.value:
+        raise UserError("Which run is it of? Give its folder as --workdir=…")
+    results = verify(MODEL.value, Workdir(cli.WORKDIR.value), cli.DATA_DIR.value, RUNTIME.value, PICTURES.value)
+    print(table(results))
+    print(json.dumps(results))
+    if results["equal_labels"] < EQUAL_LABELS:
+        raise UserError(f"{MODEL.value} gives {100 - 100 * results['equal_labels']:.1f} % of the pixels other labels than "
+                        f"{cli.WORKDIR.value}: it is of another run or an older step, so export it again.")
+
+
+def name_the_path(arguments: List[str]) -> List[str]:
+    """The command's own words, of which the first may be the model's path, as flags alone."""
+    if arguments and not arguments[0].startswith("-"):
+        return [f"--model={arguments[0]}", *arguments[1:]]
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = name_the_path(sys.argv[1:])
+    cli.run(main)

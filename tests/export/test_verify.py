@@ -1,0 +1,126 @@
+"""Comparing exported models with their run, and timing them."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tiny
+from export import latency, tflite, verify
+from redo_tf.errors import UserError
+from redo_tf.segmenter import Segmenter
+from redo_tf.workdir import Workdir
+
+
+class Fixed(Segmenter):
+    """Gives these masks, picture i those of number `images[i, 0, 0, 0]`."""
+
+    def __init__(self, masks: np.ndarray):
+        super().__init__("fixed", {"regions": masks.shape[-1], "image_size": masks.shape[1]})
+        self._masks = masks
+
+    def masks(self, images):
+        return self._masks[images[:, 0, 0, 0]]
+
+
+def two_regions(objects) -> np.ndarray:
+    return np.stack([1 - np.asarray(objects, np.float32), objects], axis=-1).astype(np.float32)
+
+
+def test_comparison_by_hand():
+    # Two pictures of 2×2: the exported model differs in one probability by .25, which changes that pixel's label.
+    run = Fixed(two_regions([[[0.875, 0.125], [0.875, 0.125]], [[0.625, 0.125], [0.125, 0.125]]]))
+    exported = Fixed(two_regions([[[0.875, 0.125], [0.875, 0.125]], [[0.375, 0.125], [0.125, 0.125]]]))
+    images = np.array([0, 1], np.uint8)[:, None, None, None] * np.ones([1, 2, 2, 3], np.uint8)
+    masks = np.array([[[1, 0], [0, 0]], [[1, 0], [0, 0]]], np.uint8)
+    results = verify.compare(exported, run, images, masks, classes=2)
+    assert results == {
+        "pictures": 2, "maximum_error": 0.25, "mean_error": 0.25 / 8, "equal_labels": 7 / 8,
+        "run_accuracy": (0.75 + 1) / 2, "run_iou": (0.5 + 1) / 2, "accuracy": 0.75, "iou": (0.5 + 0) / 2}
+    without = verify.compare(exported, run, images, None, classes=2)
+    assert without == {name: results[name] for name in ("pictures", "maximum_error", "mean_error", "equal_labels")}
+
+
+def test_arithmetic_of_the_published_network():
+    # Products, by hand, of Table 4: stem, two down, six residual, two merged up (16 instead of 36), the last.
+    products = (147 * 16 * 128**2 + 144 * 32 * 64**2 + 288 * 64 * 32**2 + 6 * 576 * 64 * 32**2
+                + 16 * 68 * 34 * 32**2 + 16 * 34 * 17 * 64**2 + 833 * 128**2)
+    config = tiny.config("data.image_size=128", "model.mask_network.channels=16", "model.mask_network.residual_blocks=3")
+    assert verify.gflop(config) == pytest.approx(2e-9 * products, rel=0.01)  # Pyramid pooling comes on top.
+
+
+@pytest.fixture(scope="module")
+def model(run, tmp_path_factory) -> str:
+    path = str(tmp_path_factory.mktemp("verify") / "model.tflite")
+    tflite.export(Workdir(run), path)
+    return path
+
+
+def test_a_model_is_that_of_its_run(monkeypatch, run, model):
+    tiny.use_pictures(monkeypatch)
+    monkeypatch.setattr(verify, "latencies", lambda path, runtime, arithmetic: [])
+    results = verify.verify(model, Workdir(run), None, "tensorflow", pictures=4)
+    assert (results["pictures"], results["format"], results["quantize"]) == (4, "TFLite", "none")
+    assert results["maximum_error"] < 1e-4 and results["equal_labels"] > 0.999
+    assert results["iou"] == pytest.approx(results["run_iou"], abs=1e-3)
+
+
+def test_models_of_other_runs_are_refused(monkeypatch, run, model, tmp_path):
+    with open(model, "rb") as source:
+        (tmp_path / "other.tflite").write_bytes(source.read())
+    with open(model.replace(".tflite", ".json"), encoding="utf-8") as file:
+        card = json.load(file)
+    (tmp_path / "other.json").write_text(json.dumps({**card, "regions": 3}))
+    with pytest.raises(UserError, match="regions or sizes differ"):
+        verify.verify(str(tmp_path / "other.tflite"), Workdir(run), None, "tensorflow", pictures=4)
+
+
+def test_times_on_one_core(monkeypatch, model):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+    (row,) = verify.latencies(model, "tensorflow", arithmetic=0.5)
+    assert row["cores"] == 1 and 0 < row["minimum_ms"] <= row["median_ms"]
+    assert row["floor_ms"] == pytest.approx(500 / row["convolution_gflops"])
+    assert row["ratio"] == pytest.approx(row["minimum_ms"] / row["floor_ms"])
+
+
+def test_one_two_four_cores(monkeypatch):
+    called = []
+
+    def run(command, **options):
+        called.append(command[-1])
+        return subprocess.CompletedProcess(command, 0, stdout=json.dumps(
+            {"cores": 1, "minimum_ms": 3.0, "median_ms": 4.0, "convolution_gflops": 100.0}), stderr="")
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
+    monkeypatch.setattr(subprocess, "run", run)
+    rows = verify.latencies("model", "tensorflow", arithmetic=0.2)
+    assert called == ["--cores=1", "--cores=2", "--cores=4"]
+    assert [(row["floor_ms"], row["ratio"]) for row in rows] == [(2.0, 1.5)] * 3
+
+
+def test_a_package_that_is_missing(monkeypatch):
+    monkeypatch.setitem(latency.RUNTIMES, "ai-edge-litert", "no_such_package.interpreter")
+    with pytest.raises(UserError, match="pip install ai-edge-litert"):
+        latency.interpreter("ai-edge-litert")
+
+
+@pytest.mark.parametrize("arguments, flags", [
+    (["model.tflite", "--workdir=a"], ["--model=model.tflite", "--workdir=a"]),
+    (["--workdir", "a", "--model=b"], ["--workdir", "a", "--model=b"]),
+    ([], []),
+])
+def test_the_path_may_stand_first(arguments, flags):
+    assert verify.name_the_path(arguments) == flags
+
+
+def test_the_command(run, model):
+    """Ends with code 2 and one sentence where something is missing, before anything is computed."""
+    for arguments, message in ((["absent", f"--workdir={run}"], "There is no model at absent"),
+                               ([model], "Which run is it of?"), ([], "Which model?")):
+        done = subprocess.run([sys.executable, "-m", "export.verify", *arguments], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr.startswith(message) and done.stderr.count("\n") == 1
