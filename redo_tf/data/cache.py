@@ -22,6 +22,7 @@ from PIL import Image
 
 from redo_tf.data import storage
 from redo_tf.data.builder import PictureBuilder
+from redo_tf.data.names import Names
 from redo_tf.data.resizing import RESIZE, resize
 from redo_tf.errors import UserError
 from redo_tf.files import write_text
@@ -136,8 +137,8 @@ def _open(files: _Files, size: int, made_from: Dict[str, Any]) -> Optional[Split
         count = len(index["ids"])
         images = _open_array(files.images, (count, size, size, 3))
         masks = _open_array(files.masks, (count, size, size)) if index["labelled"] else None
-        return Split(images, masks, index["ids"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        return Split(images, masks, Names(index["ids"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
         logging.warning("%s is damaged (%s): making it anew.", files.index, error)
         return None
 
