@@ -132,16 +132,20 @@ def test_a_pictures_results_are_the_same_in_every_batch_and_with_any_number_of_t
 
 
 def test_pictures_of_many_sizes_do_not_pile_up(tmp_path):
-    """Before the twelfth batch at the latest, those that wait for others of their size are taken all the same."""
+    """Those that wait for others of their size are taken all the same, long before the last picture is decoded."""
     pictures = [photographs.save(red_and_green(32, 32 + 4 * i, np.s_[:, :9]), tmp_path / "in" / f"{i:02}.png")
                 for i in range(24)]
-    seen = []
-    def before(images):
-        seen.append(len(rows(tmp_path / "out")))
-    segmenter = FakeSegmenter(before=before)
+    sizes, seen = set(), []
+    segmenter = FakeSegmenter(before=lambda images: seen.append(len(sizes)))
+    fitted_size = segmenter.fitted_size
+    def noting(height, width):
+        sizes.add((height, width))
+        return fitted_size(height, width)
+    segmenter.fitted_size = noting
     assert segment(segmenter, named(pictures), str(tmp_path / "out"), batch_size=2, workers=1).segmented == 24
-    assert max(count for count, *_ in segmenter.batches) == 1
-    assert seen[-1] >= 8  # Of 24, at most 8 wait and 8 more are being decoded or written.
+    assert {count for count, *_ in segmenter.batches} == {1}
+    # Four batches of two may wait, and two batches more are decoded ahead.
+    assert 8 <= seen[0] <= 12 and len(sizes) == 24
 
 
 # ----------------------------------------------------------------------------------------------------------------- failures
