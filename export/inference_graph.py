@@ -3,12 +3,12 @@
 The function is the network's; only the order of float additions differs. What differs in form:
 
 - Reflected borders are concatenated slices: XNNPACK has no mirror padding, and TensorFlow Lite's own is slow.
-- Instance norm divides by a square root, as XNNPACK has no reciprocal one.
+- Instance norm divides by a square root, as XNNPACK had no reciprocal one for long.
 - Pyramid pooling projects before it pools (both are linear), so that only maps of one channel are pooled and enlarged.
 - Upsampled convolutions compute blocks of 2×2 pixels as channels and spread them out. Transposed convolutions are three
   times slower, enlarging before the convolution twice.
 - The last convolution has one output channel for n = 2, a sixteenth of what XNNPACK computes at a time. It is split into
-  a column of taps, with an output for each tap of a row, and their sum along the row, for blocks of pixels at a time.
+  columns of taps, with an output for each, and their sums along the rows, for blocks of pixels at a time.
 """
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from redo_tf.layers.pyramid_pooling import bilinear_matrix, pooling_matrix
 from redo_tf.layers.resampled_convolution import box_filtered
 from redo_tf.models import MaskNetwork
 
-BLOCK = 8  # pixels of a row that the last convolution computes together
-SMALLEST_MULTIPLE = 4  # of pictures' sides that are not known in advance
+BLOCK = 2  # rows and columns that the last convolution computes together
 
 
 class Precision:
@@ -44,7 +43,7 @@ class Precision:
 class InferenceGraph:
     """Pictures float32 [B, H, W, 3] in 0…1 → masks float32 [B, H, W, n] in the labels' order, summing to 1 over n.
 
-    H and W are multiples of 4; where they are known when the graph is traced, as in training, of 32.
+    H and W are multiples of 4, known when the graph is traced or not.
 
     Args:
       network: f, built.
@@ -112,12 +111,11 @@ class InferenceGraph:
 
     def _masks(self, x: tf.Tensor) -> tf.Tensor:
         kernel, bias = self._logit_weights()
-        outputs = kernel.shape[-1]
-        block = BLOCK if x.shape[2] else SMALLEST_MULTIPLE
-        columns = self._convolve("columns", reflect_pad(self.precision.activation("columns", x), 1), column_taps(kernel))
-        rows = tf.nn.conv2d(reflect_pad(columns, 2), row_sums(outputs, block), [1, 1, block, 1], "VALID")
-        rows = tf.nn.bias_add(rows, np.tile(bias, block))
-        logits = tf.reshape(rows, tf.concat([tf.shape(x)[:3], [outputs]], axis=0))
+        x = reflect_pad(self.precision.activation("columns", x), 1)
+        x = reflect_pad(self._convolve("columns", x, column_taps(kernel), strides=[1, BLOCK, 1, 1]), 2)
+        x = tf.nn.conv2d(x, row_sums(len(bias)), [1, 1, BLOCK, 1], "VALID")
+        x = tf.nn.bias_add(x, np.tile(bias, BLOCK**2))
+        logits = tf.nn.depth_to_space(x, BLOCK)
         if self.network.regions > 2:
             return tf.nn.softmax(logits)
         # Last of all, as whatever follows a sigmoid takes over its 8-bit range where convolutions are in 8 bits.
@@ -136,10 +134,12 @@ class InferenceGraph:
 
     def _normalized(self, norm: InstanceNormalization, x: tf.Tensor) -> tf.Tensor:
         """ReLU of the instance norm."""
-        mean, variance = tf.nn.moments(x, axes=[1, 2], keepdims=True)
+        x -= tf.reduce_mean(x, axis=[1, 2], keepdims=True)
+        variance = tf.reduce_mean(x * x, axis=[1, 2], keepdims=True)
         scale = value(norm.scale)
+        # scale / √(σ² + ε), which the converter would turn back into a reciprocal square root.
         gain = np.sign(scale) * tf.sqrt(scale**2 / (variance + EPSILON))
-        return tf.nn.relu(x * gain + (value(norm.offset) - mean * gain))
+        return tf.nn.relu(x * gain + value(norm.offset))
 
 
 def value(variable: tf.Variable) -> np.ndarray:
@@ -187,15 +187,19 @@ def _enlarging(pyramid: PyramidPooling, size) -> tf.Tensor:
 
 
 def column_taps(kernel: np.ndarray) -> np.ndarray:
-    """[7, 7, in, out] → [7, 1, in, 7·out]: each column of the kernel with outputs of its own."""
+    """[7, 7, in, out] → [8, 1, in, 2·7·out]: each column of the kernel with outputs of its own, for both rows of a block."""
     size, _, inputs, outputs = kernel.shape
-    return kernel.transpose(0, 2, 1, 3).reshape(size, 1, inputs, size * outputs)
+    taps = np.zeros([size - 1 + BLOCK, 1, inputs, BLOCK, size, outputs], kernel.dtype)
+    for row in range(BLOCK):
+        taps[row:row + size, 0, :, row] = kernel.transpose(0, 2, 1, 3)
+    return taps.reshape(size - 1 + BLOCK, 1, inputs, BLOCK * size * outputs)
 
 
-def row_sums(outputs: int, block: int, size: int = 7) -> np.ndarray:
-    """Adds up what `column_taps` gives, for `block` neighbours in a row: [1, size − 1 + block, size·outputs, block·outputs]."""
-    kernel = np.zeros([1, size - 1 + block, size, outputs, block, outputs], np.float32)
-    for tap in range(size):
-        for pixel in range(block):
-            kernel[0, pixel + tap, tap, :, pixel, :] = np.eye(outputs)
-    return kernel.reshape(1, size - 1 + block, size * outputs, block * outputs)
+def row_sums(outputs: int, size: int = 7) -> np.ndarray:
+    """Adds up what `column_taps` gives, for both columns of a block: [1, 8, 2·7·out, 2·2·out]."""
+    sums = np.zeros([size - 1 + BLOCK, BLOCK, size, outputs, BLOCK, BLOCK, outputs], np.float32)
+    for row in range(BLOCK):
+        for column in range(BLOCK):
+            for tap in range(size):
+                sums[column + tap, row, tap, :, row, column] = np.eye(outputs)
+    return sums.reshape(1, size - 1 + BLOCK, BLOCK * size * outputs, BLOCK * BLOCK * outputs)

@@ -60,11 +60,10 @@ def test_reflected_lines_leave_out_the_edge(axis):
         reflect_pad(tf.constant(x), axis).numpy().ravel(), [3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1])
 
 
-@pytest.mark.parametrize("outputs, block", [(1, 1), (1, 8), (3, 4)])
-def test_columns_of_taps_summed_along_rows_are_the_convolution(outputs, block):
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_columns_of_taps_summed_along_rows_are_the_convolution(outputs):
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=[2, 14, 22, 3]), rng.normal(size=[7, 7, 3, outputs])
-    columns = tf.nn.conv2d(x, column_taps(kernel), 1, "VALID")
-    rows = tf.nn.conv2d(columns, row_sums(outputs, block).astype(np.float64), [1, 1, block, 1], "VALID")
-    np.testing.assert_allclose(
-        tf.reshape(rows, [2, 8, 16, outputs]), tf.nn.conv2d(x, kernel, 1, "VALID"), atol=1e-12)
+    columns = tf.nn.conv2d(x, column_taps(kernel), [1, 2, 1, 1], "VALID")
+    blocks = tf.nn.conv2d(columns, row_sums(outputs).astype(np.float64), [1, 1, 2, 1], "VALID")
+    np.testing.assert_allclose(tf.nn.depth_to_space(blocks, 2), tf.nn.conv2d(x, kernel, 1, "VALID"), atol=1e-12)
