@@ -11,11 +11,11 @@
   index.jsonl             one object a picture: input, mask (below the output folder), width, height, shares (of each
                           label), object_share, model; or input and error
 
-in the tree of the input folder. The same command continues after an interruption: pictures whose results by this model are
-whole and stand in index.jsonl are skipped. A picture that cannot be read is reported and skipped.
+in the tree of the input folder. The same command continues after an interruption: pictures whose results by this model
+are whole and stand in index.jsonl are skipped. A picture that cannot be read is reported and skipped.
 
-Exit code: how many pictures failed, at most 125, hence 0 when all succeeded. A mistake in the command ends with 2 as well;
-it is told in a single sentence, and no picture is segmented.
+Exit code: how many pictures failed, at most 125, hence 0 when all succeeded. A mistake in the command ends with 2 as
+well; it is told in a single sentence, and no picture is segmented.
 """
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from redo_tf.photos.pipeline import exit_code, segment
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A run's folder, a SavedModel or a .tflite file.")
-flags.DEFINE_string("input", None, "A picture, a folder (with all folders below), a glob, or - for paths on stdin, one a line.")
+flags.DEFINE_string(
+    "input", None, "A picture, a folder (with all folders below), a glob, or - for paths on stdin, one a line.")
 flags.DEFINE_string("output", None, "Folder of the results.")
 flags.DEFINE_bool("overlay", False, "Also draw the masks over the pictures.")
 flags.DEFINE_bool("probabilities", False, "Also write the probability of being object.")
@@ -54,7 +55,8 @@ def main() -> None:
     outcome = segment(model, pictures, FLAGS.output, kinds, FLAGS.batch_size, FLAGS.workers, FLAGS.overwrite)
     seconds = time.monotonic() - start
     index = os.path.join(FLAGS.output, "index.jsonl")
-    print(f"Segmented {outcome.segmented} pictures in {seconds:.1f} s ({outcome.segmented / seconds:.1f} a second): {index}")
+    rate = outcome.segmented / seconds
+    print(f"Segmented {outcome.segmented} pictures in {seconds:.1f} s ({rate:.1f} a second): {index}")
     if outcome.failed:
         print(f"{outcome.failed} of {len(pictures)} pictures failed; {index} says why.", file=sys.stderr)
         sys.exit(exit_code(outcome))

@@ -1,4 +1,4 @@
-"""Segmenting many pictures: what is written, in which batches, after interruptions, in how much memory; and the command."""
+"""Segmenting many pictures: what is written, in which batches, after interruptions, in what memory; and the command."""
 from __future__ import annotations
 
 import fcntl
@@ -40,6 +40,11 @@ def mask(output, name):
         return np.asarray(image)
 
 
+def messages(errors):
+    """Lines on stderr but for the progress bar's."""
+    return [line for line in errors.splitlines() if line.strip() and not line.startswith("Segmenting: ")]
+
+
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -52,7 +57,7 @@ def photos(tmp_path):
                   for i in range(12)])
 
 
-# ---------------------------------------------------------------------------------------------------------- what is written
+# ------------------------------------------------------------------------------------------------------ what is written
 
 def test_masks_have_the_pictures_size_and_lie_on_its_objects(tmp_path):
     sizes = [(1, 1), (2, 1), (3, 2000), (2000, 3), (50, 37), (250, 250), (481, 640)]
@@ -111,7 +116,7 @@ def test_exif_orientation_turns_the_mask_too(tmp_path):
     np.testing.assert_array_equal(mask(tmp_path / "out", "a"), (np.arange(128)[:, None] < 32).repeat(64, axis=1))
 
 
-# ------------------------------------------------------------------------------------------------------------------ batches
+# -------------------------------------------------------------------------------------------------------------- batches
 
 def test_the_network_sees_pictures_of_one_size_together(tmp_path, photos):
     segmenter = FakeSegmenter()
@@ -148,7 +153,7 @@ def test_pictures_of_many_sizes_do_not_pile_up(tmp_path):
     assert 8 <= seen[0] <= 12 and len(sizes) == 24
 
 
-# ----------------------------------------------------------------------------------------------------------------- failures
+# ------------------------------------------------------------------------------------------------------------- failures
 
 def test_bad_pictures_are_reported_in_a_line_each_and_the_others_segmented(tmp_path, photos, capsys):
     folder = tmp_path / "in"
@@ -158,10 +163,11 @@ def test_bad_pictures_are_reported_in_a_line_each_and_the_others_segmented(tmp_p
     (folder / "empty.jpg").touch()
     (folder / "dangling.jpg").symlink_to("nothing")
     (folder / "two\nlines.jpg").touch()
-    bad = [folder / name for name in ("cut.png", "text.jpg", "empty.jpg", "dangling.jpg", "two\nlines.jpg", "missing.jpg")]
+    names = "cut.png", "text.jpg", "empty.jpg", "dangling.jpg", "two\nlines.jpg", "missing.jpg"
+    bad = [folder / name for name in names]
     pictures = [picture for pair in zip(named(bad), photos) for picture in pair]
     assert segment(FakeSegmenter(), pictures, str(tmp_path / "out")) == (6, 0, 6)
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.strip() and not line.startswith("Segmenting: ")]
+    errors = messages(capsys.readouterr().err)
     assert len(errors) == 6
     for path in bad:
         told = str(path).replace("\n", " ")
@@ -219,7 +225,7 @@ def test_an_output_that_is_a_file_or_in_use(tmp_path, photos):
     assert segment(FakeSegmenter(), photos, str(tmp_path / "out")).segmented == 12
 
 
-# ------------------------------------------------------------------------------------------------------------ interruptions
+# -------------------------------------------------------------------------------------------------------- interruptions
 
 def interrupted(output, photos, batches, **options):
     """Raises KeyboardInterrupt, as Ctrl-C does, before this batch, from 0."""
@@ -316,13 +322,15 @@ import sys, time
 from photographs import FakeSegmenter, named
 from redo_tf.photos.decoding import MOST_PIXELS
 from redo_tf.photos.pipeline import Outcome, exit_code, segment
-segment(FakeSegmenter(before=lambda images: time.sleep(0.01)), named(sys.argv[2:]), sys.argv[1], ("mask", "overlay"), 1, 4)
+segmenter = FakeSegmenter(before=lambda images: time.sleep(0.01))
+segment(segmenter, named(sys.argv[2:]), sys.argv[1], ("mask", "overlay"), 1, 4)
 """
 
 
 def test_a_process_that_is_killed_leaves_whole_files_and_is_continued(tmp_path):
     whole, output = tmp_path / "whole", tmp_path / "out"
-    pictures = [photographs.save(red_and_green(300, 300, np.s_[:, :i]), tmp_path / "in" / f"{i:03}.png") for i in range(100)]
+    pictures = [photographs.save(red_and_green(300, 300, np.s_[:, :i]), tmp_path / "in" / f"{i:03}.png")
+                for i in range(100)]
     segment(FakeSegmenter(), named(pictures), str(whole), ("mask", "overlay"))
     output.mkdir()
     (output / "index.jsonl").touch()
@@ -337,11 +345,12 @@ def test_a_process_that_is_killed_leaves_whole_files_and_is_continued(tmp_path):
     listed = [json.loads(line)["mask"] for line in (output / "index.jsonl").read_bytes().split(b"\n")[:-1]]
     assert 20 <= len(listed) == len(set(listed)) and set(listed) <= names
     assert sum(name.endswith("_mask.png") for name in names) <= len(listed) + 12  # Little is lost.
-    assert segment(FakeSegmenter(), named(pictures), str(output), ("mask", "overlay")) == (100 - len(listed), len(listed), 0)
+    outcome = segment(FakeSegmenter(), named(pictures), str(output), ("mask", "overlay"))
+    assert outcome == (100 - len(listed), len(listed), 0)
     assert contents(output) == contents(whole)
 
 
-# ------------------------------------------------------------------------------------------------------------------- memory
+# --------------------------------------------------------------------------------------------------------------- memory
 
 MEMORY = """
 import json, os, sys
@@ -372,14 +381,14 @@ def test_large_pictures_take_bounded_memory(tmp_path):
     for i in range(1, 6):
         many.append(str(tmp_path / f"many{i}.png"))
         os.link(many[0], many[i])
-    cases = [(MOST_PIXELS, [small]), (MOST_PIXELS, [str(tmp_path / "large.jpg")]), (MOST_PIXELS, [str(tmp_path / "large.png")]),
-             (2 * 4000 * 4000, many)]
+    cases = [(MOST_PIXELS, [small]), (MOST_PIXELS, [str(tmp_path / "large.jpg")]),
+             (MOST_PIXELS, [str(tmp_path / "large.png")]), (2 * 4000 * 4000, many)]
     done = subprocess.run([sys.executable, "-c", MEMORY, str(tmp_path / "out"), json.dumps(cases)], env=ENVIRONMENT,
                           capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     small, jpeg, png, many = json.loads(done.stdout)
     pixels = 8000 * 8000 / 2**20  # Bytes a pixel → MiB.
-    # A JPEG is reduced while it is decoded; its labels take one byte a pixel, and one more while they are made a picture.
+    # A JPEG is reduced while it is decoded; its labels take one byte a pixel, and one more as a picture.
     assert jpeg - small < 3 * pixels
     # Four bytes a pixel, decoded; labels only afterwards. A float array of the masks would take eight more.
     assert png - small < 6 * pixels
@@ -391,7 +400,7 @@ def test_large_pictures_take_bounded_memory(tmp_path):
         assert labels[:4800].all() and not labels[5200:].any()
 
 
-# -------------------------------------------------------------------------------------------------------------- the command
+# ---------------------------------------------------------------------------------------------------------- the command
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -444,7 +453,8 @@ def redo_tf_segment(*commands):
 def test_the_command_end_to_end(run, tmp_path):
     path, network = run
     rng = np.random.default_rng(0)
-    pictures = {name: rng.integers(0, 256, [32, width, 3], dtype=np.uint8) for name, width in (("a b", 32), ("x/ü", 48))}
+    pictures = {name: rng.integers(0, 256, [32, width, 3], dtype=np.uint8)
+                for name, width in (("a b", 32), ("x/ü", 48))}
     for name, picture in pictures.items():
         photographs.save(picture, tmp_path / "in" / f"{name}.png")
     (tmp_path / "in" / "x" / "bad.jpg").write_text("text")
@@ -455,7 +465,7 @@ def test_the_command_end_to_end(run, tmp_path):
 
     assert code == 1, errors
     assert re.fullmatch(r"Segmented 2 pictures in .* s \(.* a second\): in/out/index\.jsonl\n", output)
-    lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("Segmenting: ")]
+    lines = messages(errors)
     assert len(lines) == 2, errors
     assert re.fullmatch(r".*/in/x/bad\.jpg is not a picture in one of the formats .*\.", lines[0])
     assert lines[1] == "1 of 3 pictures failed; in/out/index.jsonl says why."

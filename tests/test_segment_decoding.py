@@ -15,7 +15,8 @@ from redo_tf.photos.decoding import PictureError, read, read_fitted
 BILINEAR = Image.Resampling.BILINEAR
 # What each EXIF orientation asks of a viewer (CIPA DC-008, tag 274), [H, W, 3] as stored → upright.
 TO_UPRIGHT = {1: lambda a: a, 2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
-              5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, -1), 7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+              5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, -1),
+              7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
               8: lambda a: np.rot90(a)}
 
 
@@ -80,8 +81,10 @@ def stored(path, picture) -> None:
     ("rgb.tif", blocks(), 0), ("rgb.ppm", blocks(), 0), ("rgb.jp2", blocks(), 2), ("rgb.avif", blocks(), 12),
     ("grey.jpg", grey(blocks()), 2), ("grey.png", grey(blocks()), 1), ("grey.pgm", grey(blocks()), 1),
     ("cmyk.jpg", blocks(), 6), ("cmyk.tif", blocks(), 2),
-    ("animated.gif", blocks(), 0), ("animated.webp", blocks(), 0), ("animated.tif", blocks(), 0), ("animated.png", blocks(), 0),
-    ("rgba.png", over_white(blocks()), 1), ("rgba.webp", over_white(blocks()), 1), ("la.png", over_white(grey(blocks())), 1),
+    ("animated.gif", blocks(), 0), ("animated.webp", blocks(), 0), ("animated.tif", blocks(), 0),
+    ("animated.png", blocks(), 0),
+    ("rgba.png", over_white(blocks()), 1), ("rgba.webp", over_white(blocks()), 1),
+    ("la.png", over_white(grey(blocks())), 1),
     ("grey16.png", grey(blocks()), 1), ("grey16.tif", grey(blocks()), 1), ("grey16.pgm", grey(blocks()), 1),
     ("rgb16.png", blocks(), 0), ("palette.png", blocks(), 0), ("palette.gif", blocks(), 0),
 ])
@@ -168,7 +171,8 @@ def test_a_large_jpeg_that_is_reduced_while_it_is_decoded_differs_by_less_than_a
 
 def test_all_of_a_wide_picture_is_seen(tmp_path):
     picture = photographs.red_and_green(100, 300, np.s_[:, 200:])
-    fitted, _ = read_fitted(photographs.save(picture, tmp_path / "a.png"), lambda height, width: (32, 96), BILINEAR, no_limit)
+    path = photographs.save(picture, tmp_path / "a.png")
+    fitted, _ = read_fitted(path, lambda height, width: (32, 96), BILINEAR, no_limit)
     assert fitted[:, 0].tolist() == [[255, 0, 0]] * 32 and fitted[:, -1].tolist() == [[0, 255, 0]] * 32
     assert (fitted[..., 1] > 127).mean() == pytest.approx(1 / 3, abs=1 / 96)
 

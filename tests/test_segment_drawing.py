@@ -63,7 +63,7 @@ def test_the_other_files(tmp_path):
     files = {kind: str(tmp_path / f"a_{kind}.png") for kind in ("mask", "overlay", "probabilities")}
     assert write_files(masks, (1, 4), picture, files) == [0.5, 0.25, 0.25]
     with Image.open(files["probabilities"]) as image:
-        assert (image.mode, np.asarray(image).tolist()) == ("L", [[26, 204, 230, 0]])  # 25.5, 204, 229.5 are rounded up.
+        assert (image.mode, np.asarray(image).tolist()) == ("L", [[26, 204, 230, 0]])  # 25.5, 204, 229.5, rounded.
     with Image.open(files["overlay"]) as image:
         assert image.mode == "RGB"
         # 0.4 of the picture on black; 0.7 of it and 0.3 of white, (255, 255, 255), and of label 2's (230, 120, 30).
@@ -88,7 +88,7 @@ def test_a_persons_own_file_is_never_overwritten(tmp_path):
     masks, path = soft(4, 4, 2), str(tmp_path / "a_mask.png")
     photographs.save(np.zeros([4, 4, 3], np.uint8), path)
     before = (tmp_path / "a_mask.png").read_bytes()
-    with pytest.raises(PictureError, match="would overwrite .*a_mask.png, which redo_tf.segment has not written: .*--output"):
+    with pytest.raises(PictureError, match="would overwrite .*a_mask.png, which redo_tf.segment has not written: .*"):
         write_files(masks, (4, 4), "", {"mask": path})
     assert (tmp_path / "a_mask.png").read_bytes() == before
     os.unlink(path)
@@ -109,7 +109,7 @@ def test_a_name_that_cannot_be_written_concerns_one_picture_only(tmp_path, name)
 def test_a_picture_that_has_another_size_by_now_is_told(tmp_path):
     picture = photographs.save(np.zeros([4, 5, 3], np.uint8), tmp_path / "a.png")
     with pytest.raises(PictureError, match="has changed meanwhile"):
-        write_files(soft(4, 4, 2), (4, 4), picture, {kind: str(tmp_path / f"a_{kind}.png") for kind in ("mask", "overlay")})
+        write_files(soft(4, 4, 2), (4, 4), picture, {"mask": str(tmp_path / "b"), "overlay": str(tmp_path / "c")})
 
 
 def test_a_file_is_whole_to_its_last_byte(tmp_path):

@@ -34,8 +34,8 @@ def write_result(path):
 
 
 def test_a_folder_gives_the_pictures_in_it_and_below_in_their_tree(folder):
-    touch(folder, "in/b.jpg", "in/a.PNG", "in/x/y/c.webp", "in/x/d.tiff", "in/notes.txt", "in/.hidden.jpg", "in/.git/e.jpg",
-          "in/._b.jpg", "f.jpg", "in/iphone.HEIC")
+    touch(folder, "in/b.jpg", "in/a.PNG", "in/x/y/c.webp", "in/x/d.tiff", "in/notes.txt", "in/.hidden.jpg",
+          "in/.git/e.jpg", "in/._b.jpg", "f.jpg", "in/iphone.HEIC")
     expected = [("in/a.PNG", "a"), ("in/b.jpg", "b"), ("in/iphone.HEIC", "iphone"), ("in/x/d.tiff", "x/d"),
                 ("in/x/y/c.webp", "x/y/c")]
     assert found("in") == found("in/") == found(str(folder / "in")) == expected
@@ -88,7 +88,8 @@ def test_pictures_that_would_share_a_name_keep_their_suffixes(folder, files, nam
 
 
 def test_names_in_any_script_and_of_any_bytes(folder):
-    names = ["日本 語.jpg", "Ωμέγα.png", "صورة.jpg", "🙂.webp", " a  b .jpg", "it's \"$HOME\".jpg", os.fsdecode(b"\xff\xfe.jpg")]
+    names = ["日本 語.jpg", "Ωμέγα.png", "صورة.jpg", "🙂.webp", " a  b .jpg", "it's \"$HOME\".jpg",
+             os.fsdecode(b"\xff\xfe.jpg")]
     touch(folder, *(f"in/{name}" for name in names))
     assert sorted(path for path, _ in found("in")) == sorted(f"in/{name}" for name in names)
     listing = b"\n".join(os.fsencode(f"in/{name}") for name in names)
@@ -107,7 +108,8 @@ def test_results_are_not_segmented_again(folder):
 
 
 @pytest.mark.parametrize("source, sentence", [
-    ("nothing.jpg", "There is nothing at --input=nothing.jpg: .*"), ("*.jpg", r"No picture found for --input=\*\.jpg: .*"),
+    ("nothing.jpg", "There is nothing at --input=nothing.jpg: .*"), 
+    ("*.jpg", r"No picture found for --input=\*\.jpg: .*"),
     ("empty", "No picture found for --input=empty: .*"), ("-", "No picture found for --input=-: .*"),
     ("results", "No picture found for --input=results: .*")])
 def test_nothing_to_segment_is_a_persons_mistake(folder, source, sentence):

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 MOST_PIXELS = 2**27
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow's own limit warns from 89 million on.
 
-# Pillow's blocks, of 16 MiB else, then never come from the threads' own heaps, which keep for themselves what they free.
+# Pillow's blocks, of 16 MiB else, then never come from the threads' own heaps, which keep what is freed to themselves.
 Image.core.set_block_size(2**26)
 
 Image.init()
@@ -84,7 +84,8 @@ def _opened(path: str) -> Iterator[Image.Image]:
             raise PictureError("is empty")
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise PictureError(f"has {image.width}×{image.height} pixels; {MOST_PIXELS / 1e6:.0f} million are the most")
+                raise PictureError(
+                    f"has {image.width}×{image.height} pixels; {MOST_PIXELS / 1e6:.0f} million are the most")
             yield image
     except PictureError:
         raise
@@ -115,7 +116,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _turn(image: Image.Image) -> Optional[Image.Transpose]:
-    """What makes a loaded picture upright, by its EXIF orientation; TIFF files are turned by Pillow as they are loaded."""
+    """What makes a loaded picture upright, by its EXIF orientation; TIFF files are turned by Pillow while loading."""
     try:
         return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except Exception:  # A damaged header, in the many ways that a parser may fail, leaves the pixels good.

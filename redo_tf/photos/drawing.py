@@ -26,8 +26,8 @@ def write_files(masks: np.ndarray, size: Tuple[int, int], picture: str, files: D
       masks: probabilities float32 [h, w, n], sums to 1 over n.
       size: (height, width) of the picture.
       picture: path of the picture, which `overlay` is drawn on.
-      files: path of each kind of file to write; `mask`: palette, the pixels' values are the labels; `overlay`: the picture
-        with its labels' colours, the background darkened; `probabilities`: grey, 255 times that of being object.
+      files: path of each kind of file to write; `mask`: palette, the pixels' values are the labels; `overlay`: the
+        picture with its labels' colours, the background darkened; `probabilities`: grey, 255 × that of being object.
 
     Returns:
       Share of each label, n numbers.

@@ -34,8 +34,8 @@ def find(source: str, listing: BinaryIO) -> List[Picture]:
     """The pictures that a person means.
 
     Args:
-      source: a file; a folder: pictures in it and below, by their suffixes, but for hidden ones; a glob (** for folders at
-        any depth): all files that match; or `-`: all files that are listed.
+      source: a file; a folder: pictures in it and below, by their suffixes, but for hidden ones; a glob (** for folders
+        at any depth): all files that match; or `-`: all files that are listed.
       listing: for `-`, paths, one a line or separated by zero bytes.
 
     Returns:
@@ -53,13 +53,15 @@ def find(source: str, listing: BinaryIO) -> List[Picture]:
     elif os.path.lexists(source):
         paths, base = [source], os.path.dirname(source)
     elif glob.has_magic(source):
-        paths, base = [path for path in sorted(glob.glob(source, recursive=True)) if not os.path.isdir(path)], _fixed(source)
+        matches = sorted(glob.glob(source, recursive=True))
+        paths, base = [path for path in matches if not os.path.isdir(path)], _fixed(source)
     else:
-        raise UserError(f"There is nothing at --input={source}: name a picture, a folder, a glob, or - for a list on stdin.")
+        raise UserError(f"There is nothing at --input={source}: name a picture, a folder, a glob, or - for a list on "
+                        "stdin.")
     paths = [path for path in dict.fromkeys(map(os.path.abspath, paths)) if not _is_result(path)]
     if not paths:
-        raise UserError(f"No picture found for --input={source}: of a folder, files that end in {', '.join(SUFFIXES)} are "
-                        "taken.")
+        raise UserError(f"No picture found for --input={source}: of a folder, files that end in {', '.join(SUFFIXES)} "
+                        "are taken.")
     return _named(paths, os.path.abspath(base))
 
 
@@ -94,7 +96,7 @@ def _is_result(path: str) -> bool:
 
 
 def _named(paths: List[str], base: str) -> List[Picture]:
-    """Names without suffixes, but where pictures of one folder would then share a name: there all of them keep theirs."""
+    """Names without suffixes, but where pictures of one folder would then share a name: there all keep theirs."""
     # A path that is not there may lie outside the folder that the others share. It never gets results.
     relative = [os.path.relpath(path, base) if path.startswith(os.path.join(base, "")) else os.path.basename(path)
                 for path in paths]
@@ -102,4 +104,5 @@ def _named(paths: List[str], base: str) -> List[Picture]:
     folded = lambda name: unicodedata.normalize("NFC", name).casefold()
     stems = [os.path.splitext(name)[0] for name in relative]
     taken = collections.Counter(map(folded, stems)) + collections.Counter(set(map(folded, relative)))
-    return [Picture(path, stem if taken[folded(stem)] == 1 else name) for path, stem, name in zip(paths, stems, relative)]
+    return [Picture(path, stem if taken[folded(stem)] == 1 else name)
+            for path, stem, name in zip(paths, stems, relative)]

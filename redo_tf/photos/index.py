@@ -11,8 +11,8 @@ from redo_tf.files import write_whole
 class Index:
     """One object a picture, by its path in `input`.
 
-    While pictures are being segmented lines are only ever appended, so a killed process leaves at worst one line that is
-    cut off, which is dropped when the file is next read.
+    While pictures are being segmented lines are only ever appended, so a killed process leaves at worst one line that
+    is cut off, which is dropped when the file is next read.
     """
 
     def __init__(self, folder: str):

@@ -167,7 +167,7 @@ def _rows(segmenter: Segmenter, pictures: Sequence[Picture], output: str, files:
 
 
 def _next_batch(waiting: Dict[Tuple[int, ...], List[_Fitted]], batch_size: int, flush: bool) -> List[_Fitted]:
-    """Takes a batch from the pictures that wait, by their sizes: a full one, or the fullest if it is time; else none."""
+    """Takes a batch from the pictures that wait, by size: a full one, or the fullest if it is time; else none."""
     if not waiting:
         return []
     fullest = max(waiting, key=lambda size: len(waiting[size]))
