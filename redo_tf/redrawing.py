@@ -32,14 +32,20 @@ class Redrawer:
         config = workdir.load_config()
         tf.keras.mixed_precision.set_global_policy("float32")  # As exported; the variables are float32 in any case.
         self.mask_network, row = load_mask_network(workdir)
-        self.generators = build_region_generators(config.model, config.data.image_size)
+        size = config.data.image_size
+        self.generators = build_region_generators(config.model, size)
         self.order, self.latent_size = row["val/order"], config.model.latent_size
         for generator in self.generators:  # Creates its variables.
-            generator((tf.zeros([1, config.data.image_size, config.data.image_size, 1]), tf.zeros([1, self.latent_size])))
+            generator((tf.zeros([1, size, size, 1]), tf.zeros([1, self.latent_size])))
         # Both from one checkpoint: training that still goes on may have replaced the one that was just read.
         best = Checkpoints(workdir.file("best"), 1, mask_network=self.mask_network, region_generators=self.generators)
         if not best.restore_newest():
             raise UserError(f"{workdir.file('best')} was replaced while it was read: run the same command again.")
+        images = tf.TensorSpec([None, size, size, 3], tf.uint8)
+        masks = tf.TensorSpec([None, size, size, self.regions], tf.float32)
+        latents = tf.TensorSpec([self.regions, self.latent_size], tf.float32)
+        self._masks_of_batch = tf.function(self._masks, input_signature=[images])
+        self._redraw_batch = tf.function(self._redraw, input_signature=[images, masks, latents])
 
     @property
     def regions(self) -> int:
@@ -47,7 +53,7 @@ class Redrawer:
 
     def masks(self, images: np.ndarray) -> np.ndarray:
         """uint8 [N, S, S, 3] → M [N, S, S, n], sums to 1 over n; 0 is the background."""
-        return np.concatenate([self._masks(images[i:i + BATCH]).numpy() for i in range(0, len(images), BATCH)])
+        return np.concatenate([self._masks_of_batch(images[i:i + BATCH]).numpy() for i in range(0, len(images), BATCH)])
 
     def redraw(self, images: np.ndarray, masks: np.ndarray, latents: np.ndarray) -> np.ndarray:
         """Every region redrawn on its own, in all pictures with the same z.
@@ -61,14 +67,12 @@ class Redrawer:
           I'_k as uint8 [n, N, S, S, 3].
         """
         return np.concatenate([
-            to_uint8(self._redraw(images[i:i + BATCH], masks[i:i + BATCH], latents).numpy())
+            to_uint8(self._redraw_batch(images[i:i + BATCH], masks[i:i + BATCH], latents).numpy())
             for i in range(0, len(images), BATCH)], axis=1)
 
-    @tf.function(reduce_retracing=True)
     def _masks(self, images: tf.Tensor) -> tf.Tensor:
         return tf.gather(self.mask_network(to_model_range(images), training=False), self.order, axis=-1)
 
-    @tf.function(reduce_retracing=True)
     def _redraw(self, images: tf.Tensor, masks: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
         painted = []
         for label, region in enumerate(self.order):
@@ -94,8 +98,7 @@ def walk(start: np.ndarray, other: np.ndarray, frames: int) -> np.ndarray:
 
 def gif(frames: Sequence[np.ndarray]) -> bytes:
     """uint8 [H, W, 3] each → an endless animation. All frames share one palette, so that what stands still does."""
-    some = np.concatenate(frames[::max(1, len(frames) // 6)])
-    palette = Image.fromarray(some).quantize(256)
+    palette = Image.fromarray(np.ascontiguousarray(np.concatenate(frames)[::3, ::3])).quantize(256)
     pictures = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
     pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=FRAME_MILLISECONDS, loop=0)

@@ -28,3 +28,43 @@ def seeded() -> None:
 @pytest.fixture(scope="session")
 def two_replicas() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """Folders of a finished run of tiny networks and of its prepared data. The training step is a fake: see tiny.FakeStep.
+
+    For all tests: copy the run where it is to change.
+    """
+    import tiny
+    from redo_tf import data
+    from redo_tf.data import shapes
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for split, count in tiny.PICTURES.items():
+            monkeypatch.setitem(shapes.SPLIT_SIZES, split, count)
+        for split in tiny.PICTURES:
+            data.load("shapes", split, data_dir=folder / "data", image_size=32)
+        tiny.use_pictures(monkeypatch)
+        trainer = tiny.trainer(folder / "run")
+        tiny.FakeStep(trainer)
+        trainer.run()
+    return folder / "run", folder / "data"
+
+
+@pytest.fixture(scope="session")
+def figures(finished_run, tmp_path_factory):
+    """A folder with pictures of the finished run, and by their name [exit code, stdout, stderr] of the commands."""
+    from test_commands import redo_tf
+    run, data_dir = finished_run
+    folder = tmp_path_factory.mktemp("figures")
+    common = [f"--workdir={run}", f"--data_dir={data_dir}"]
+    commands = {  # All in one process, as its start takes longest.
+        "redraw": ["redraw", *common, f"--output={folder / 'redraw.png'}", f"--gif={folder / 'redraw.gif'}", "--split=test",
+                   "--images=9", "--columns=3", "--z_seed=7"],
+        "masks": ["masks", *common, f"--output={folder / 'masks.png'}", "--split=val", "--images=3"],
+        "redraw without a run": ["redraw"],
+        "redraw of no run": ["redraw", f"--workdir={folder}"],
+        "redraw without columns": ["redraw", *common, "--columns=0"],
+        "masks without a run": ["masks"]}
+    return folder, dict(zip(commands, redo_tf(*commands.values())))

@@ -75,6 +75,21 @@ def test_a_row_is_picture_truth_mask_and_each_region_redrawn_on_white():
     assert (cells[:, :, border] == 255).all()
 
 
+def test_titled_grids_lie_below_their_titles_with_a_gap_between():
+    black, grey = (np.full([2, 96, 96, 3], value, np.uint8) for value in (0, 128))
+    drawn = pictures.titled_grids([("one", [black]), ("two\nlines", [grey, grey])])
+    top, gap, cell = pictures.TITLE_HEIGHT, pictures.BLOCK_GAP, 98
+    assert drawn.shape == (top + 2 * cell, 3 * cell + gap, 3)
+    np.testing.assert_array_equal(drawn[top:, :cell], pictures.grid([black]))
+    np.testing.assert_array_equal(drawn[top:, cell + gap:], pictures.grid([grey, grey]))
+    assert (drawn[:, cell:cell + gap] == 255).all()
+    for title in (drawn[:top, :cell], drawn[:top, cell + gap:]):
+        dark = np.argwhere(title[..., 0] < 128)
+        # In the middle, to some pixels, and not cut off.
+        assert np.abs((dark.min(0) + dark.max(0) + 1) / 2 - np.array(title.shape[:2]) / 2).max() < 4
+        assert (dark.min(0) > 0).all() and (dark.max(0) < np.array(title.shape[:2]) - 1).all()
+
+
 def test_png_keeps_every_pixel():
     image = np.random.default_rng(0).integers(0, 256, [5, 7, 3], dtype=np.uint8)
     data = pictures.png(image)

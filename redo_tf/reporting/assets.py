@@ -27,7 +27,7 @@ tbody th { font-weight: normal; color: var(--faint); }
 .number { text-align: right; white-space: nowrap; }
 tr.differs > * { background: var(--differs); color: var(--text); }
 table.only-differences tr.same { display: none; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr)); gap: 1rem; }
+.columns { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 440px), 1fr)); gap: 1rem; }
 figure { margin: 0; }
 .chart { background: var(--card); border-radius: 6px; padding: .7rem; }
 figcaption { font-weight: 600; }

@@ -112,29 +112,30 @@ def _curves(runs: Sequence[Run]) -> Html:
     charts += [line_chart(f"Region sizes, {title}", _lines(runs, [
         (f"region {k}", _value(f"{split}/region_sizes", k)) for k in regions]), _restart_marks(runs), y_range=(0, 1))
         for title, split in (("validation", "val"), ("training", "train"))]
-    charts += [line_chart(name.replace("/", ": ").replace("_", " "), _lines(runs, [(name, _value(name))]),
+    charts += [line_chart(name.replace("/", ": ").replace("_", " ").capitalize(), _lines(runs, [(name, _value(name))]),
                           _restart_marks(runs)) for name in names if name.startswith(("generator/", "discriminator/"))]
     remark = element("p", "Steps count on over restarts; a dashed upright marks each.", class_="faint") if any(
         run.rows and run.rows[-1]["restarts"] for run in runs) else None
-    return join(remark, element("div", charts, class_="charts"))
+    return join(remark, element("div", charts, class_="columns"))
 
 
 def _samples(runs: Sequence[Run]) -> Html:
-    parts = []
-    for i, run in enumerate(runs):
-        parts.append(element("h3", run.name) if len(runs) > 1 else None)
-        if not run.samples:
-            parts.append(element("p", "No samples yet.", class_="faint"))
-            continue
-        last = len(run.samples) - 1
-        parts += [
-            element("div", element("input", type="range", min=0, max=last, value=last, aria_label=f"samples of {run.name}",
-                                   data_frames=f"frames-{i}", data_label=f"frame-label-{i}"),
-                    element("output", run.samples[last][0], id=f"frame-label-{i}"), class_="slider"),
-            element("div", [png_image(png, label, hidden=k != last) for k, (label, png) in enumerate(run.samples)],
-                    id=f"frames-{i}", class_="frames")]
+    shown = [element("div", element("h3", run.name) if len(runs) > 1 else None, _slides(run, i)) for i, run in enumerate(runs)]
     return join(element("p", "Validation pictures: input, true mask if there is one, inferred mask, and the picture with each "
-                             "region redrawn.", class_="faint"), parts)
+                             "region redrawn.", class_="faint"), element("div", shown, class_="columns"))
+
+
+def _slides(run: Run, number: int) -> Html:
+    """The sample grids, one at a time, the last first."""
+    if not run.samples:
+        return element("p", "No samples yet.", class_="faint")
+    last = len(run.samples) - 1
+    slider = element("input", type="range", min=0, max=last, value=last, aria_label=f"samples of {run.name}",
+                     data_frames=f"frames-{number}", data_label=f"frame-label-{number}")
+    return join(
+        element("div", slider, element("output", run.samples[last][0], id=f"frame-label-{number}"), class_="slider"),
+        element("div", [png_image(png, label, hidden=k != last) for k, (label, png) in enumerate(run.samples)],
+                id=f"frames-{number}", class_="frames"))
 
 
 def _masks(runs: Sequence[Run]) -> Html:
