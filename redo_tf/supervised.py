@@ -32,6 +32,7 @@ from redo_tf import cli, config as configuration, data
 from redo_tf.build import build_mask_network
 from redo_tf.config import Config
 from redo_tf.errors import Diverged, UserError
+from redo_tf.evaluation import compile_segmenter
 from redo_tf.experiments import runs
 from redo_tf.files import write_text, write_whole
 from redo_tf.metrics import UNLABELLED
@@ -112,8 +113,8 @@ def divide(dataset: str, names: Dict[str, Sequence[str]], labelled: Dict[str, Se
         rows = [row for row in labelled[split]
                 if who[row] not in taken and (split != "val" or _share(who[row], sharing) == part)]
         if not rows:
-            raise UserError(f"{dataset} has masks for {len(labelled['val'])} pictures of its val split, too few for some "
-                            f"to be for {part}: add masks.")
+            raise UserError(f"{dataset} has masks for {len(labelled['val'])} pictures of its val split, too few "
+                            f"for some to be for {part}: add masks.")
         parts[part] = (split, rows)
         taken.update(who[row] for row in rows)
     return parts
@@ -191,6 +192,7 @@ def train(config: Config, settings: Settings, training: data.Split, stopping: da
     tf.keras.utils.set_random_seed(seed)
     network = build_mask_network(config.model)
     network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
+    segment = compile_segmenter(network, config.data.image_size)
     optimizer = tf.keras.optimizers.legacy.Adam(settings.learning_rate)
 
     @tf.function
@@ -214,13 +216,13 @@ def train(config: Config, settings: Settings, training: data.Split, stopping: da
             if not np.isfinite(loss):
                 raise Diverged(f"The cross-entropy became {float(loss)} at step {step}, with {len(training.ids)} masks "
                                f"and seed {seed}: try a lower --learning_rate.")
-            scores, since = runs.score(network, config, stopping), since + 1
+            scores, since = runs.score(segment, config, stopping), since + 1
             if best is None or scores["iou"] > best["stopping"]["iou"]:
                 best, best_weights, since = {"best_step": step, "stopping": scores}, network.get_weights(), 0
             progress.set_postfix(loss=f"{float(loss):.3f}", IoU=f"{scores['iou']:.3f}")
     network.set_weights(best_weights)
     return {"labels": len(training.ids), "seed": seed, "steps": step, **best,
-            "scoring": runs.score(network, config, scoring)}
+            "scoring": runs.score(segment, config, scoring)}
 
 
 # ----------------------------------------------------------------------------------------------------------- the figure
@@ -233,17 +235,20 @@ def summarize(results: Sequence[Dict[str, Any]]) -> Dict[int, Dict[str, Dict[str
         for count in counts}
 
 
-def plot(summary: Dict[int, Dict[str, Dict[str, Optional[float]]]], reference: Optional[Dict[str, float]]) -> bytes:
+def plot(summary: Dict[int, Dict[str, Dict[str, Optional[float]]]], reference: Optional[Dict[str, float]],
+         title: str) -> bytes:
     """A PNG: accuracy and IoU against N, the deviation as bars, the unsupervised run as horizontal lines.
 
     Args:
       summary: from `summarize`.
       reference: its scores, or None.
+      title: above both.
     """
     from matplotlib import pyplot
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), sharex=True, constrained_layout=True)
     counts = list(summary)
-    for axis, name, title in zip(axes, ("accuracy", "iou"), ("accuracy", "IoU of the object")):
+    figure.suptitle(title)
+    for axis, name, label in zip(axes, ("accuracy", "iou"), ("accuracy", "IoU of the objects")):
         for suffix, style, protocol in (("", "-", "one assignment"), ("_per_image", ":", "assignment per image")):
             values = [summary[count][name + suffix] for count in counts]
             axis.errorbar(counts, [value["mean"] for value in values], [value["std"] or 0 for value in values],
@@ -252,7 +257,7 @@ def plot(summary: Dict[int, Dict[str, Dict[str, Optional[float]]]], reference: O
             if reference:
                 axis.axhline(
                     reference[name + suffix], color="tab:orange", linestyle=style, label=f"no masks, {protocol}")
-        axis.set(xscale="log", xlabel="true masks to learn from, N", ylabel=title)
+        axis.set(xscale="log", xlabel="true masks to learn from, N", ylabel=label)
         axis.set_xticks(counts, [str(count) for count in counts])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
@@ -320,7 +325,8 @@ def reference_scores(path: str, config: Config, scoring: data.Split) -> Dict[str
                             f"add --set data.{field}={old}, or choose another reference.")
     tf.keras.mixed_precision.set_global_policy(theirs.train.precision)
     network, row = load_mask_network(workdir)
-    return {"workdir": workdir.path, "step": row["step"], "scoring": runs.score(network, theirs, scoring)}
+    segment = compile_segmenter(network, config.data.image_size)
+    return {"workdir": workdir.path, "step": row["step"], "scoring": runs.score(segment, theirs, scoring)}
 
 
 def trained(folder: Workdir, config: Config, settings: Settings, training: data.Split, stopping: data.Split,
@@ -369,7 +375,8 @@ def main() -> None:
             training = take(splits[training_split], draw(training_rows, count, seed))
             results.append(trained(folder, config, settings, training, stopping, scoring, seed))
     summary, level = summarize(results), reference and reference["scoring"]
-    write_whole(folder.file("supervised.png"), plot(summary, level))
+    write_whole(folder.file("supervised.png"), plot(
+        summary, level, f"{dataset}, {config.data.image_size}×{config.data.image_size}, {sizes['scoring']} pictures"))
     write_text(folder.file("supervised.json"), json.dumps({
         "dataset": dataset, "std": "sample standard deviation (n - 1)", "summary": summary, "results": results,
         "reference": reference, "pictures": sizes}, indent=2) + "\n")

@@ -81,6 +81,11 @@ def changes(name: str, recipe: Config) -> Dict[str, Any]:
     return {field: value for field, value in ABLATIONS[name].fields(recipe).items() if old[field] != value}
 
 
+def assignments(name: str, recipe: Config) -> List[str]:
+    """The same as arguments of --set."""
+    return [f"{field}={value!r}" for field, value in changes(name, recipe).items()]
+
+
 def chosen(names: Sequence[str], recipe: Config) -> List[str]:
     """The ablations to train, in the order of the table.
 
@@ -145,8 +150,7 @@ def main() -> None:
         return
     folder = runs.folder_of("ablations", recipe)
     names = chosen(ONLY.value, recipe)
-    assignments = {name: [f"{field}={value!r}" for field, value in changes(name, recipe).items()] for name in names}
-    failed = runs.train_all(recipe, assignments, folder, may_fail=True)
+    failed = runs.train_all(recipe, {name: assignments(name, recipe) for name in names}, folder, may_fail=True)
     results = {}
     for name in names:
         found = result(Workdir(folder.file(name)))

@@ -19,7 +19,7 @@ from redo_tf import cli, config as configuration, data
 from redo_tf.config import Config
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.errors import Interrupted, UserError
-from redo_tf.evaluation import compile_segmenter, evaluate
+from redo_tf.evaluation import Segmenter, compile_segmenter, evaluate
 from redo_tf.recipe_flags import FLAGS
 from redo_tf.segmenter import load_mask_network
 from redo_tf.trainer import StopSignals
@@ -129,11 +129,11 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
 
 # -------------------------------------------------------------------------------------------------------------- scoring
 
-def score(network: tf.keras.Model, config: Config, pictures: data.Split) -> Dict[str, float]:
-    """Accuracy and IoU, by both protocols, of a mask network on pictures that have masks."""
+def score(segment: Segmenter, config: Config, pictures: data.Split) -> Dict[str, float]:
+    """Accuracy and IoU, by both protocols, on pictures that have masks; `segment` is from `compile_segmenter`."""
     results = evaluate(
-        compile_segmenter(network, config.data.image_size), evaluation_batches(pictures.images, batch_size=64),
-        pictures.masks, data.regions(config.data.dataset), config.model.regions)
+        segment, evaluation_batches(pictures.images, batch_size=64), pictures.masks, data.regions(config.data.dataset),
+        config.model.regions)
     return {name: results[name] for name in SCORES}
 
 
@@ -151,11 +151,12 @@ def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str]) 
     tf.keras.backend.clear_session()
     tf.keras.mixed_precision.set_global_policy(config.train.precision)
     network, row = load_mask_network(workdir)
+    segment = compile_segmenter(network, config.data.image_size)
     scores = {"step": row["step"], "restarts": row["restarts"],
               "val": {name: row[f"val/{name}"] for name in SCORES} if "val/iou" in row else None}
     for split in splits:
         pictures = data.load_configured(config.data, split, data_dir)
-        scores[split] = score(network, config, pictures) if pictures.masks is not None else None
+        scores[split] = score(segment, config, pictures) if pictures.masks is not None else None
     return scores
 
 

@@ -25,8 +25,8 @@ def command(tmp_path_factory):
         return subprocess.run(
             [sys.executable, "-m", f"redo_tf.experiments.{name}", "--dataset=shapes", "--config=default",
              f"--data_dir={folder}", *(f"--set={setting}" for setting in tiny.SETTINGS), *arguments],
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": ROOT, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True,
-            timeout=900)
+            cwd=ROOT, env={**os.environ, "PYTHONPATH": ROOT, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True,
+            text=True, timeout=900)
     run.data_dir = folder
     return run
 

@@ -78,7 +78,8 @@ def test_finished_runs_are_left_alone_and_shorter_ones_go_on(folder):
         (folder / name).mkdir()
         (folder / name / "summary.json").write_text(json.dumps({"steps": steps}))
     runs.train_all(tiny.config(), CHANGES, Workdir(str(folder)))
-    assert [arguments[-1] for arguments in started(folder)] == [f"--workdir={folder}/{name}" for name in ("second", "third")]
+    assert [arguments[-1] for arguments in started(folder)] == [
+        f"--workdir={folder}/second", f"--workdir={folder}/third"]
     runs.train_all(tiny.config(), CHANGES, Workdir(str(folder)))
     assert len(started(folder)) == 2
 
