@@ -7,12 +7,12 @@ The function is the network's; only the order of float additions differs. What d
 - Pyramid pooling projects before it pools (both are linear), so that only maps of one channel are pooled and enlarged.
 - Upsampled convolutions compute blocks of 2×2 pixels as channels and spread them out. Transposed convolutions are three
   times slower, enlarging before the convolution twice.
-- The last convolution has one output channel for n = 2, a sixteenth of what XNNPACK computes at a time. It is split into
-  columns of taps, with an output for each, and their sums along the rows, for blocks of pixels at a time.
+- The last convolution has one output channel for n = 2, a sixteenth of what XNNPACK computes at a time. It is split
+  into columns of taps, with an output for each, and their sums along the rows, for blocks of pixels at a time.
 """
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -98,8 +98,8 @@ class InferenceGraph:
     def _upsampled_by_pooling(self, name: str, x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
         """The same with the nine products of the kernel itself, so that no larger kernel has to be stored.
 
-        Repeating each pixel is inserting zeros, then adding four neighbours, which may as well come last: with the zeros
-        every second row needs the kernel's outer two rows of taps, the others the middle one; so do columns.
+        Repeating each pixel is inserting zeros, then adding four neighbours, which may as well come last: with the
+        zeros every second row needs the kernel's outer two rows of taps, the others the middle one; so do columns.
         """
         taps, first = ([0, 2], [1]), (0, 1)
         blocks = [self._convolve(name, x[:, first[row]:, first[column]:],
@@ -187,7 +187,7 @@ def _enlarging(pyramid: PyramidPooling, size) -> tf.Tensor:
 
 
 def column_taps(kernel: np.ndarray) -> np.ndarray:
-    """[7, 7, in, out] → [8, 1, in, 2·7·out]: each column of the kernel with outputs of its own, for both rows of a block."""
+    """[7, 7, in, out] → [8, 1, in, 2·7·out]: each column with outputs of its own, for both rows of a block."""
     size, _, inputs, outputs = kernel.shape
     taps = np.zeros([size - 1 + BLOCK, 1, inputs, BLOCK, size, outputs], kernel.dtype)
     for row in range(BLOCK):

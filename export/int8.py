@@ -1,9 +1,9 @@
 """Convolutions in 8 bits, everything between them in float32.
 
-Instance norm needs the mean and the variance of whole maps, in more than 8 bits; so do sums of residuals. What costs time
-are the convolutions, and they take 8 bits well: each map that goes into one or comes out of one has a range, found on
-training pictures, and each kernel one for each output channel. TensorFlow Lite's converter makes integer convolutions of
-those that lie between maps of known range.
+Instance norm needs the mean and the variance of whole maps, in more than 8 bits; so do sums of residuals. What costs
+time are the convolutions, and they take 8 bits well: each map that goes into one or comes out of one has a range, found
+on training pictures, and each kernel one for each output channel. TensorFlow Lite's converter makes integer
+convolutions of those that lie between maps of known range.
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a model takes for one picture, on a number of cores. `export.verify` starts one process of this for each number.
+"""How long a model takes for one picture, on a number of cores; `export.verify` starts it for each number.
 
   python -m export.latency --path=lfw.tflite --cores=1
 

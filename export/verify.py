@@ -80,7 +80,7 @@ def gflop(config: Config) -> float:
 
 
 def latencies(path: str, runtime: str, arithmetic: float) -> List[Dict[str, float]]:
-    """For 1, 2, 4, … cores, each in a process of its own: what `latency.measure` returns, `floor_ms` and `ratio`.
+    """For 1, 2, 4, … cores, each in a process of its own: what `latency.measure` returns, `floor_ms`, `ratio`.
 
     Args:
       path: of the model.
@@ -111,8 +111,8 @@ def verify(path: str, workdir: Workdir, data_dir: Optional[str], runtime: str, p
     chosen = np.linspace(0, len(split.images) - 1, min(pictures, len(split.images))).astype(int)
     masks = None if split.masks is None else np.asarray(split.masks[chosen])
     results = compare(exported, run, np.asarray(split.images[chosen]), masks, data.regions(config.data.dataset))
-    card = exported.card
-    return {"model": path, "format": card.get("format"), "quantize": card.get("quantize"), "runtime": runtime, **results,
+    kind = {name: exported.card.get(name) for name in ("format", "quantize")}
+    return {"model": path, **kind, "runtime": runtime, **results,
             "latency": latencies(path, runtime, gflop(config))}
 
 
@@ -140,8 +140,9 @@ def main() -> None:
     print(table(results))
     print(json.dumps(results))
     if results["equal_labels"] < EQUAL_LABELS:
-        raise UserError(f"{MODEL.value} gives {100 - 100 * results['equal_labels']:.1f} % of the pixels other labels than "
-                        f"{cli.WORKDIR.value}: it is of another run or an older step, so export it again.")
+        raise UserError(f"{MODEL.value} gives {100 - 100 * results['equal_labels']:.1f} % of the pixels other labels "
+                        f"than {cli.WORKDIR.value}: it is of another run or step, or --quantize costs too much; "
+                        "export it again.")
 
 
 def name_the_path(arguments: List[str]) -> List[str]:

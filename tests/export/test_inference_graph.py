@@ -48,7 +48,7 @@ def test_a_picture_of_one_colour_and_nearly_so():
     f = network()
     for noise in (0.0, 1e-3, 1e-2):
         x = 0.9 + noise * images()
-        # Differences of float32 numbers of the order of 1, divided by √ε: some 1e-7 / 3e-3 in each layer, in both networks.
+        # Differences of float32 numbers of the order of 1, divided by √ε: 1e-7 / 3e-3 in each layer of both networks.
         np.testing.assert_allclose(InferenceGraph(f, [0, 1])(x), f(2 * x - 1), atol=1e-2)
 
 

@@ -31,7 +31,8 @@ import numpy as np
 module, folder, *names = sys.argv[1:]
 images = np.load(folder + "/images.npy")
 for name in names:
-    serve = importlib.import_module(module).Interpreter(folder + "/" + name + ".tflite").get_signature_runner("serving_default")
+    interpreter = importlib.import_module(module).Interpreter(folder + "/" + name + ".tflite")
+    serve = interpreter.get_signature_runner("serving_default")
     details = serve.get_input_details()["images"]
     if details["dtype"] == np.float32:
         fed = images.astype(np.float32) / 255

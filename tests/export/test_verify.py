@@ -49,7 +49,8 @@ def test_arithmetic_of_the_published_network():
     # Products, by hand, of Table 4: stem, two down, six residual, two merged up (16 instead of 36), the last.
     products = (147 * 16 * 128**2 + 144 * 32 * 64**2 + 288 * 64 * 32**2 + 6 * 576 * 64 * 32**2
                 + 16 * 68 * 34 * 32**2 + 16 * 34 * 17 * 64**2 + 833 * 128**2)
-    config = tiny.config("data.image_size=128", "model.mask_network.channels=16", "model.mask_network.residual_blocks=3")
+    config = tiny.config(
+        "data.image_size=128", "model.mask_network.channels=16", "model.mask_network.residual_blocks=3")
     assert verify.gflop(config) == pytest.approx(2e-9 * products, rel=0.01)  # Pyramid pooling comes on top.
 
 
