@@ -294,8 +294,9 @@ def claim(folder: Workdir, config: Config, settings: Settings) -> None:
     """Makes the folder these settings' own.
 
     Raises:
-      UserError: results of other settings are there.
+      UserError: results of other settings are there, or it cannot be written.
     """
+    folder.check(config)
     wanted = {name: value for name, value in configuration.flatten(config).items() if name.startswith(USED)}
     wanted.update(dataclasses.asdict(settings))
     path = folder.file("settings.json")

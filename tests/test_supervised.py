@@ -226,6 +226,8 @@ def test_a_folder_belongs_to_its_settings(tmp_path):
         supervised.claim(folder, tiny.config("model.gain=0.5"), settings)
     with pytest.raises(UserError, match="patience is 10 there and 4 here"):
         supervised.claim(folder, tiny.config(), supervised.Settings(patience=4))
+    with pytest.raises(UserError, match="settings.json is not a folder"):
+        supervised.claim(Workdir(folder.file("settings.json")), tiny.config(), settings)
 
 
 @pytest.fixture(scope="module")
