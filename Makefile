@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 	@echo "Input, true mask, inferred mask, and each region redrawn: $$(ls $(CURDIR)/runs/demo-$(SEED)/samples/*.png | tail -n 1)"
 
 test: $(INSTALLED)
-	.venv/bin/python -m pytest tests
+	.venv/bin/python -m pytest tests -n 2 --dist loadfile
 
 $(INSTALLED): setup.py
 	@test -n "$(PYTHON)" || { echo "ReDO-TF needs Python 3.9, 3.10 or 3.11 (python3.11 on the PATH, or PYTHON=…)." >&2; exit 2; }

@@ -38,6 +38,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]==2.15.1"],  # CUDA's libraries as packages
         "test": [
             "pytest==8.4.2",  # runs the suite
+            "pytest-xdist==3.8.0",  # two files of it at a time
             "dill==0.4.1",  # TFDS's checks of builders
             "openvino==2024.6.0",  # one of the runtimes that exported SavedModels are read by
             "ai-edge-litert==2.3.0; python_version >= '3.10'",  # runs exported .tflite files

@@ -31,6 +31,8 @@ COMMANDS = {
     "data": "redo_tf.data.__main__",
     "benchmark": "redo_tf.benchmark",
     "export-saved-model": "export.saved_model",
+    "export-tflite": "export.tflite",
+    "verify": "export.verify",
 }
 
 

@@ -14,7 +14,7 @@ from typing import List, Sequence
 
 from absl import flags
 
-from redo_tf import cli
+from redo_tf import cli, data
 from redo_tf.environment import git_revision, machine, versions
 from redo_tf.errors import UserError
 from redo_tf.files import write_text
@@ -22,8 +22,9 @@ from redo_tf.reporting.facts import gather
 from redo_tf.reporting.page import page
 from redo_tf.workdir import Workdir
 
-FLAGS = flags.FLAGS  # --split and --batch_size are those of redo_tf.evaluate.
+FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "report.html", "File to write.")
+flags.DEFINE_enum("split", "val", list(data.SPLITS), "Which pictures to score and to show the best and worst masks of.")
 flags.DEFINE_integer("samples", 40, "At most so many sample grids of each run, evenly chosen; 0: all.", lower_bound=0)
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     paths = [path for path in (cli.WORKDIR.value or "").split(",") if path]
     if not paths:
         raise UserError("Which run? Give its folder as --workdir=…, several separated by commas.")
-    runs = [gather(Workdir(path), name, FLAGS.split, cli.DATA_DIR.value, cli.MASK_DIR.value, FLAGS.batch_size, FLAGS.samples)
+    runs = [gather(Workdir(path), name, FLAGS.split, cli.DATA_DIR.value, cli.MASK_DIR.value, FLAGS.samples)
             for path, name in zip(paths, names_of(paths))]
     revision = git_revision() or "not known: the package is not run from a checkout"
     write_text(FLAGS.output, page(runs, {**versions(), "git commit": revision, **machine()}))

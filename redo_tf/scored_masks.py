@@ -21,12 +21,14 @@ class ScoredMasks:
     """The pictures of a split that have a label, with what a run makes of them.
 
     Attributes:
+      scores: of the whole split, as in `metrics.scores`.
       images: uint8 [N, S, S, 3].
       truth: labels uint8 [N, S, S], 255 for pixels without one.
       found: labels uint8 [N, S, S].
       accuracy, iou: of each picture, [N].
       ids: N names.
     """
+    scores: Dict[str, float]
     images: np.ndarray
     truth: np.ndarray
     found: np.ndarray
@@ -62,14 +64,15 @@ def segment_split(workdir: Workdir, split: str, data_dir: Optional[str], mask_di
         raise UserError(f"No picture of {config.data.dataset}'s {split} split has a mask, so none is better than another: "
                         "choose another --split, or name the masks of a folder with --mask_dir=….")
     segment = compile_segmenter(network, config.data.image_size)
-    regions = np.concatenate([segment(images)[0].numpy() for images in evaluation_batches(pictures.images, batch_size=64)])
-    found = np.argsort(row["val/order"]).astype(np.uint8)[regions]
-    truth = np.asarray(pictures.masks)
-    labelled = np.flatnonzero((truth != metrics.UNLABELLED).any((1, 2)))
-    counts = metrics.confusion(
-        truth[labelled], found[labelled], data.regions(config.data.dataset), config.model.regions)
-    return ScoredMasks(np.asarray(pictures.images)[labelled], truth[labelled], found[labelled],
-                       ids=[pictures.ids[i] for i in labelled], **score_pictures(counts))
+    regions = np.concatenate([
+        segment(images)[0].numpy() for images in evaluation_batches(pictures.images, batch_size=64)])
+    truth, order = np.asarray(pictures.masks), row["val/order"]
+    counts = metrics.confusion(truth, regions, data.regions(config.data.dataset), config.model.regions)
+    labelled = np.flatnonzero(counts.sum((1, 2)))
+    return ScoredMasks(
+        metrics.scores(counts), np.asarray(pictures.images)[labelled], truth[labelled],
+        np.argsort(order).astype(np.uint8)[regions[labelled]], ids=[pictures.ids[i] for i in labelled],
+        **score_pictures(counts[labelled][..., order]))
 
 
 def choose(accuracy: np.ndarray, iou: np.ndarray, count: int, seed: int) -> Dict[str, np.ndarray]:

@@ -93,7 +93,7 @@ def write_run(folder, *assignments, rows=(), samples=()):
 
 
 def known(workdir, name="run", samples=40, data_dir=None, split="val"):
-    return gather(workdir, name, split, data_dir, None, 64, samples)
+    return gather(workdir, name, split, data_dir, None, samples)
 
 
 @pytest.fixture(autouse=True)

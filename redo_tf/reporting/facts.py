@@ -14,7 +14,6 @@ from absl import logging
 from redo_tf import data
 from redo_tf.config import Config
 from redo_tf.errors import UserError
-from redo_tf.evaluate import evaluate_run
 from redo_tf.pictures import png
 from redo_tf.scored_masks import choose, draw, segment_split
 from redo_tf.workdir import Workdir
@@ -75,7 +74,7 @@ class Run:
         return best_row(self.rows)
 
 
-def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mask_dir: Optional[str], batch_size: int,
+def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mask_dir: Optional[str],
            samples: int) -> Run:
     """Everything about a run; what cannot be had is left out, with a remark.
 
@@ -91,10 +90,10 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
     try:
         if _is_prepared(config, split, data_dir, mask_dir):
             logging.info("Segmenting the %s pictures of %s.", split, name)
-            masks = split, png(_draw_masks(workdir, split, data_dir, mask_dir))
+            segmented = segment_split(workdir, split, data_dir, mask_dir)
+            masks = split, png(draw(segmented, choose(segmented.accuracy, segmented.iou, MASKS_SHOWN, seed=0)))
             if split not in scores or scores[split].outdated:
-                results = evaluate_run(workdir, split, data_dir, batch_size, mask_dir)
-                scores[split] = Score(split, {key: results[key] for key in SCORES}, results["pictures"], "scored for this report")
+                scores[split] = Score(split, segmented.scores, len(segmented.ids), "scored for this report")
         else:
             remark = (f"The {split} pictures of {config.data.dataset} are not prepared at {config.data.image_size} pixels "
                       "where this report looked (--data_dir=…), so no masks of theirs are shown.")
@@ -140,11 +139,6 @@ def _is_prepared(config: Config, split: str, data_dir: Optional[str], mask_dir: 
     options = data.options(config.data, data_dir)
     options["mask_dir"] = mask_dir or options["mask_dir"]
     return data.find(config.data.dataset, split, **options) is not None
-
-
-def _draw_masks(workdir: Workdir, split: str, data_dir: Optional[str], mask_dir: Optional[str]) -> np.ndarray:
-    masks = segment_split(workdir, split, data_dir, mask_dir)
-    return draw(masks, choose(masks.accuracy, masks.iou, MASKS_SHOWN, seed=0))
 
 
 def _samples(workdir: Workdir, rows: List[Dict[str, Any]], most: int) -> List[Tuple[str, bytes]]:

@@ -12,7 +12,6 @@ import tiny
 from redo_tf import data
 from redo_tf.data import Split
 from redo_tf.errors import UserError
-from redo_tf.evaluate import evaluate_run
 from redo_tf.scored_masks import choose, score_pictures, segment_split
 from redo_tf.workdir import Workdir
 from test_redraw import CELL, GAP, TITLE, cells
@@ -47,10 +46,13 @@ def test_groups_are_best_and_worst_first_and_random_pictures_are_distinct():
     assert [len(chosen) for chosen in choose(accuracy, iou, 9, seed=0).values()] == [4] * 5
 
 
-def test_mean_iou_is_that_of_the_evaluation_with_one_assignment(finished_run):
+def test_scores_are_those_of_training_and_iou_is_the_mean_over_pictures(finished_run):
     run, data_dir = finished_run
     masks = segment_split(Workdir(run), "val", data_dir)
-    np.testing.assert_allclose(masks.iou.mean(), evaluate_run(Workdir(run), "val", data_dir)["iou"], rtol=1e-12)
+    best = max(Workdir(run).metrics(), key=lambda row: row["val/iou"])
+    assert masks.scores == pytest.approx({name: best[f"val/{name}"] for name in (
+        "accuracy", "iou", "accuracy_per_image", "iou_per_image")}, rel=1e-12)
+    assert masks.iou.mean() == pytest.approx(masks.scores["iou"], rel=1e-12)
     truth = np.asarray(data.load("shapes", "val", data_dir=data_dir, image_size=32).masks)
     np.testing.assert_allclose(masks.accuracy, (masks.found == truth).mean((1, 2)))
     objects, found = truth == 1, masks.found == 1
