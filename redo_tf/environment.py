@@ -24,8 +24,8 @@ def machine() -> Dict[str, str]:
     """Host, system, processor with the number of its cores, and the GPUs that TensorFlow sees."""
     gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
             for gpu in tf.config.list_physical_devices("GPU")]
-    return {"host": platform.node(), "system": platform.platform(), "processor": f"{_processor()}, {os.cpu_count()} cores",
-            "GPUs": ", ".join(gpus) or "none"}
+    return {"host": platform.node(), "system": platform.platform(),
+            "processor": f"{_processor()}, {os.cpu_count()} cores", "GPUs": ", ".join(gpus) or "none"}
 
 
 def git_revision() -> Optional[str]:
@@ -33,7 +33,8 @@ def git_revision() -> Optional[str]:
     folder = os.path.dirname(os.path.abspath(redo_tf.__file__))
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+        done = subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", "__init__.py")  # An installed package may lie in another project's checkout.

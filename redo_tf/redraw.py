@@ -4,8 +4,8 @@
   python -m redo_tf.redraw --workdir=runs/lfw --output=redraw.png --gif=redraw.gif --images=4
 
 A row for each picture: the picture, its true mask if there is one, the inferred mask, then for each region, background
-first, --columns times the picture with that region redrawn. The same z goes down a column. The GIF has a column for each
-region, whose z walks around a circle. Networks are those of the best validation IoU.
+first, --columns times the picture with that region redrawn. The same z goes down a column. The GIF has a column for
+each region, whose z walks around a circle. Networks are those of the best validation IoU.
 """
 from __future__ import annotations
 

@@ -89,8 +89,8 @@ def draw_latents(seed: int, columns: int, regions: int, latent_size: int) -> np.
 def walk(start: np.ndarray, other: np.ndarray, frames: int) -> np.ndarray:
     """z(t) = cos(t)·start + sin(t)·other once around: [frames, …], from `start` on.
 
-    For independent normal ends every z(t) is normal with the same variance, as the generators were trained for; a straight
-    line would pass through shorter vectors.
+    For independent normal ends every z(t) is normal with the same variance, as the generators were trained for; a
+    straight line would pass through shorter vectors.
     """
     angles = (2 * np.pi * np.arange(frames) / frames).reshape([-1] + [1] * start.ndim)
     return (np.cos(angles) * start + np.sin(angles) * other).astype(np.float32)

@@ -1,11 +1,11 @@
-"""One HTML file about one run, or about several side by side: nothing to install, nothing to fetch, for a mail or an archive.
+"""One HTML file about one run, or about several side by side: nothing to install, nothing to fetch.
 
   python -m redo_tf.report --workdir=runs/lfw --output=report.html --data_dir=…
   python -m redo_tf.report --workdir=runs/mean,runs/worst --output=compared.html
 
-Configuration, curves, sample grids over time, best and worst masks, scores beside the published ones, environment. Scores
-are those that redo_tf.evaluate left in the run; those of --split are computed where they are missing and the data is
-prepared. A run need not be finished, nor its data have masks.
+Configuration, curves, sample grids over time, best and worst masks, scores beside the published ones, environment.
+Scores are those that redo_tf.evaluate left in the run; those of --split are computed where they are missing and the
+data is prepared. A run need not be finished, nor its data have masks.
 """
 from __future__ import annotations
 

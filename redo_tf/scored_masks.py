@@ -61,8 +61,8 @@ def segment_split(workdir: Workdir, split: str, data_dir: Optional[str], mask_di
     network, row = load_mask_network(workdir)
     pictures = data.load_configured(config.data, split, data_dir)
     if pictures.masks is None:
-        raise UserError(f"No picture of {config.data.dataset}'s {split} split has a mask, so none is better than another: "
-                        "choose another --split, or name the masks of a folder with --mask_dir=….")
+        raise UserError(f"No picture of {config.data.dataset}'s {split} split has a mask, so none is better than "
+                        "another: choose another --split, or name the masks of a folder with --mask_dir=….")
     segment = compile_segmenter(network, config.data.image_size)
     regions = np.concatenate([
         segment(images)[0].numpy() for images in evaluation_batches(pictures.images, batch_size=64)])
@@ -76,7 +76,7 @@ def segment_split(workdir: Workdir, split: str, data_dir: Optional[str], mask_di
 
 
 def choose(accuracy: np.ndarray, iou: np.ndarray, count: int, seed: int) -> Dict[str, np.ndarray]:
-    """Indices of `count` pictures, or of all where there are fewer, for each group: the best and the worst come first."""
+    """Group → indices of `count` pictures, or of all where there are fewer; the best and the worst come first."""
     drawn = np.random.default_rng(seed).permutation(len(iou))
     by_accuracy, by_iou = (np.argsort(score, kind="stable") for score in (accuracy, iou))
     return {"best by accuracy": by_accuracy[::-1][:count], "best by IoU": by_iou[::-1][:count],

@@ -32,7 +32,7 @@ def two_replicas() -> tf.distribute.Strategy:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
-    """Folders of a finished run of tiny networks and of its prepared data. The training step is a fake: see tiny.FakeStep.
+    """Folders of a finished run of tiny networks and of its prepared data. The training step is a tiny.FakeStep.
 
     For all tests: copy the run where it is to change.
     """
@@ -60,8 +60,8 @@ def figures(finished_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
     common = [f"--workdir={run}", f"--data_dir={data_dir}"]
     commands = {  # All in one process, as its start takes longest.
-        "redraw": ["redraw", *common, f"--output={folder / 'redraw.png'}", f"--gif={folder / 'redraw.gif'}", "--split=test",
-                   "--images=9", "--columns=3", "--z_seed=7"],
+        "redraw": ["redraw", *common, f"--output={folder / 'redraw.png'}", f"--gif={folder / 'redraw.gif'}",
+                   "--split=test", "--images=9", "--columns=3", "--z_seed=7"],
         "masks": ["masks", *common, f"--output={folder / 'masks.png'}", "--split=val", "--images=3"],
         "redraw without a run": ["redraw"],
         "redraw of no run": ["redraw", f"--workdir={folder}"],

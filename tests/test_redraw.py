@@ -27,7 +27,7 @@ def cells(picture, first_column, columns, rows):
     return pixels.reshape(rows, CELL, columns, CELL, 3).transpose(0, 2, 1, 3, 4)[:, :, 2:-1:3, 2:-1:3]
 
 
-# ------------------------------------------------------------------------------------------------------------------- z
+# -------------------------------------------------------------------------------------------------------------------- z
 
 def test_a_walk_goes_once_around_through_both_ends():
     start, other = np.array([[3.0, 0.0]]), np.array([[0.0, 2.0]])
@@ -38,7 +38,8 @@ def test_a_walk_keeps_the_length_of_z_and_its_steps_are_equal():
     steps = walk(np.array([1.0, 0, 0]), np.array([0, 0.6, 0.8]), 12)
     np.testing.assert_allclose(np.linalg.norm(steps, axis=1), 1, atol=1e-6)
     # A chord of a twelfth of the unit circle, also from the last frame to the first.
-    np.testing.assert_allclose(np.linalg.norm(steps - np.roll(steps, 1, axis=0), axis=1), 2 * np.sin(np.pi / 12), atol=1e-6)
+    chords = np.linalg.norm(steps - np.roll(steps, 1, axis=0), axis=1)
+    np.testing.assert_allclose(chords, 2 * np.sin(np.pi / 12), atol=1e-6)
 
 
 def test_more_columns_leave_the_first_z_as_they_are_and_seeds_differ():
@@ -162,7 +163,8 @@ def test_the_animation_begins_with_the_first_column(figures):
     assert frame.shape == (TITLE + 4 * CELL, 5 * CELL + 4 * GAP, 3)
     for label in range(2):
         begin = 3 * (CELL + GAP) + label * (CELL + GAP)
-        columns = still[TITLE:, 3 * (CELL + GAP) + label * (3 * CELL + GAP):][:, :3 * CELL].reshape(4 * CELL, 3, CELL, 3)
+        block = still[TITLE:, 3 * (CELL + GAP) + label * (3 * CELL + GAP):][:, :3 * CELL]
+        columns = block.reshape(4 * CELL, 3, CELL, 3)
         errors = np.abs(frame[TITLE:, None, begin:begin + CELL] - columns).mean((0, 2, 3))
         assert errors[0] < 10 and errors.argmin() == 0  # A GIF has 256 colours.
     assert np.abs(halfway - frame)[:, 3 * (CELL + GAP):].max() > 20

@@ -3,8 +3,8 @@
   python -m redo_tf.experiments.masks --workdir=runs/lfw --split=test --output=masks.png --data_dir=…
 
 Five groups of pictures: best by accuracy, best by IoU, drawn at random, worst by accuracy, worst by IoU; of each the
-picture, the true mask, and the inferred one, whose regions are in the labels' order. Both scores are taken with that one
-order for all pictures. The pictures' names and scores are printed as one line of JSON.
+picture, the true mask, and the inferred one, whose regions are in the labels' order. Both scores are taken with that
+one order for all pictures. The pictures' names and scores are printed as one line of JSON.
 """
 from __future__ import annotations
 

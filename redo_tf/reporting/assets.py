@@ -32,7 +32,8 @@ figure { margin: 0; }
 .chart { background: var(--card); border-radius: 6px; padding: .7rem; }
 figcaption { font-weight: 600; }
 .legend { display: flex; flex-wrap: wrap; gap: 0 1rem; list-style: none; margin: 0; padding: 0; font-size: .85rem; }
-.key { display: inline-block; width: 1.8em; margin-right: .4em; vertical-align: middle; border-top: 2.5px solid var(--c); }
+.key { display: inline-block; width: 1.8em; margin-right: .4em; vertical-align: middle;
+  border-top: 2.5px solid var(--c); }
 .key.d1 { border-top-style: dashed; } .key.d2 { border-top-style: dotted; } .key.d3 { border-top-style: double; }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--faint); font-size: 12px; }

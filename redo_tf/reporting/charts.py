@@ -43,7 +43,7 @@ class Mark:
 
 
 def ticks(low: float, high: float, count: int = 5) -> List[float]:
-    """At most count + 2 multiples of 1, 2 or 5 times a power of ten, from the last one up to low to the first from high."""
+    """At most count + 2 multiples of 1, 2 or 5 times a power of ten that enclose low…high."""
     span = (high - low) / count or abs(high) / count or 1.0
     power = 10.0 ** math.floor(math.log10(span))
     step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= span * (1 - 1e-9))
@@ -81,8 +81,8 @@ def line_chart(title: str, lines: Sequence[Line], marks: Sequence[Mark] = (), x_
             placed = " ".join(f"{place_x(x)},{place_y(y)}" for x, y in piece)
             drawn.append(element("polyline", points=placed, class_=f"line {style}"))
             lone = " lone" if len(piece) == 1 else ""
-            drawn += [element("circle", element("title", f"{line.label}, {x:,g}: {y:.6g}"), cx=place_x(x), cy=place_y(y), r=4,
-                              class_=f"point {style}{lone}") for x, y in piece]
+            drawn += [element("circle", element("title", f"{line.label}, {x:,g}: {y:.6g}"), r=4, cx=place_x(x),
+                              cy=place_y(y), class_=f"point {style}{lone}") for x, y in piece]
     legend = [element("li", element("span", class_=f"key c{line.colour % COLOURS} d{line.dash % DASHES}"), line.label)
               for line in lines]
     return element(

@@ -95,15 +95,16 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
             if split not in scores or scores[split].outdated:
                 scores[split] = Score(split, segmented.scores, len(segmented.ids), "scored for this report")
         else:
-            remark = (f"The {split} pictures of {config.data.dataset} are not prepared at {config.data.image_size} pixels "
-                      "where this report looked (--data_dir=…), so no masks of theirs are shown.")
+            remark = (f"The {split} pictures of {config.data.dataset} are not prepared at {config.data.image_size} "
+                      "pixels where this report looked (--data_dir=…), so no masks of theirs are shown.")
     except UserError as error:
         remark = str(error)
     if remark:
         logging.warning("%s: %s", name, remark)
     best = best_row(rows)
     if best and "val/iou" in best and ("val" not in scores or scores["val"].outdated):
-        scores["val"] = Score("val", {key: best[f"val/{key}"] for key in SCORES}, None, f"metrics.jsonl, step {best['step']}")
+        scores["val"] = Score("val", {key: best[f"val/{key}"] for key in SCORES}, None,
+                              f"metrics.jsonl, step {best['step']}")
     return Run(name, workdir.path, config, rows, _read_json(workdir.file("summary.json")),
                [scores[key] for key in data.SPLITS if key in scores], remark, _samples(workdir, rows, samples), masks,
                _sessions(workdir))

@@ -30,8 +30,8 @@ def element(tag: str, /, *content: Content, **attributes: Optional[object]) -> H
     """<tag attribute="…">content</tag>.
 
     Args:
-      attributes: `class_` stands for class, other underscores for hyphens; True is an attribute without a value, None and
-        False leave it out.
+      attributes: `class_` stands for class, other underscores for hyphens; True is an attribute without a value, None
+        and False leave it out.
     """
     written = []
     for key, value in attributes.items():

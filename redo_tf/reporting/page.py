@@ -24,7 +24,8 @@ def page(runs: Sequence[Run], environment: Dict[str, str]) -> str:
     """
     sections = (("runs", "Runs" if len(runs) > 1 else "Run", _runs(runs)), ("scores", "Scores", _scores(runs)),
                 ("curves", "Curves", _curves(runs)), ("samples", "Samples", _samples(runs)),
-                ("masks", "Best and worst masks", _masks(runs)), ("configuration", "Configuration", _configuration(runs)),
+                ("masks", "Best and worst masks", _masks(runs)),
+                ("configuration", "Configuration", _configuration(runs)),
                 ("environment", "Environment", _environment(environment)))
     title = "ReDO: " + ", ".join(run.name for run in runs)
     made = datetime.datetime.now(datetime.timezone.utc)
@@ -45,7 +46,7 @@ def page(runs: Sequence[Run], environment: Dict[str, str]) -> str:
 def _runs(runs: Sequence[Run]) -> Html:
     facts: List[Tuple[str, Callable[[Run], object]]] = [
         ("folder", lambda run: run.path),
-        ("data set", lambda run: f"{run.config.data.dataset}, {run.config.data.image_size}×{run.config.data.image_size}"),
+        ("data set", lambda run: "{0}, {1}×{1}".format(run.config.data.dataset, run.config.data.image_size)),
         ("state", _state),
         ("best evaluation", lambda run: f"step {run.best['step']:,}" if run.best else None),
         ("restarts", lambda run: run.rows[-1]["restarts"] if run.rows else None),
@@ -53,7 +54,8 @@ def _runs(runs: Sequence[Run]) -> Html:
         ("wall time of training", lambda run: None if run.seconds is None else duration(run.seconds)),
         ("images per second", lambda run: f"{run.rows[-1]['images_per_second']:.1f}" if run.rows else None),
         ("machine", lambda run: ", ".join(sorted({host for _, host in run.sessions})) or None),
-        ("begun or continued (UTC)", lambda run: ", ".join(f"{begin:%Y-%m-%d %H:%M}" for begin, _ in run.sessions) or None),
+        ("begun or continued (UTC)",
+         lambda run: ", ".join(f"{begin:%Y-%m-%d %H:%M}" for begin, _ in run.sessions) or None),
     ]
     return _columns([(name, [fact(run) for run in runs]) for name, fact in facts], runs)
 
@@ -62,7 +64,9 @@ def _state(run: Run) -> str:
     steps = run.config.train.steps
     if run.summary and run.summary.get("steps", 0) >= steps:
         return f"finished, {steps:,} steps"
-    return f"not finished: evaluated up to step {run.rows[-1]['step']:,} of {steps:,}" if run.rows else "not evaluated yet"
+    if not run.rows:
+        return "not evaluated yet"
+    return f"not finished: evaluated up to step {run.rows[-1]['step']:,} of {steps:,}"
 
 
 def _scores(runs: Sequence[Run]) -> Html:
@@ -78,7 +82,8 @@ def _scores(runs: Sequence[Run]) -> Html:
         for split, published in TABLE_1.get(dataset, {}).items():
             rows.append(element(
                 "tr", _cells(f"published for {dataset}, 128×128", split), element("td"), element("td"), element("td"),
-                [element("td", "{:.3f} ± {:.3f}".format(*published[key]), class_="number") for key in ("accuracy", "iou")],
+                [element("td", "{:.3f} ± {:.3f}".format(*published[key]), class_="number")
+                 for key in ("accuracy", "iou")],
                 element("td", "Chen et al. 2019, Table 1, five runs"), class_="published"))
     head = element(
         "thead",
@@ -87,8 +92,8 @@ def _scores(runs: Sequence[Run]) -> Html:
                 element("th", "best assignment for each picture", colspan=2), element("th", "source", rowspan=2)),
         element("tr", [element("th", name, class_="number") for name in ("accuracy", "IoU") * 2]))
     return join(
-        element("p", "Regions are unordered, so scores take the best assignment of regions to labels, by both protocols of "
-                     "the field; published numbers follow the second. Every digit stands in a number's tooltip.",
+        element("p", "Regions are unordered, so scores take the best assignment of regions to labels, by both protocols "
+                     "of the field; published numbers follow the second. Tooltips have every digit.",
                 class_="faint"),
         element("div", element("table", head, element("tbody", rows)), class_="wide"), paragraphs)
 
@@ -120,9 +125,10 @@ def _curves(runs: Sequence[Run]) -> Html:
 
 
 def _samples(runs: Sequence[Run]) -> Html:
-    shown = [element("div", element("h3", run.name) if len(runs) > 1 else None, _slides(run, i)) for i, run in enumerate(runs)]
-    return join(element("p", "Validation pictures: input, true mask if there is one, inferred mask, and the picture with each "
-                             "region redrawn.", class_="faint"), element("div", shown, class_="columns"))
+    shown = [element("div", element("h3", run.name) if len(runs) > 1 else None, _slides(run, i))
+             for i, run in enumerate(runs)]
+    return join(element("p", "Validation pictures: input, true mask if there is one, inferred mask, and the picture "
+                             "with each region redrawn.", class_="faint"), element("div", shown, class_="columns"))
 
 
 def _slides(run: Run, number: int) -> Html:
@@ -145,7 +151,8 @@ def _masks(runs: Sequence[Run]) -> Html:
         if run.masks:
             split, png = run.masks
             parts += [element("p", f"Of the {split} pictures, with one assignment for all.", class_="faint"),
-                      element("div", png_image(png, f"best, random and worst masks of {run.name}, {split}"), class_="masks")]
+                      element("div", png_image(png, f"best, random and worst masks of {run.name}, {split}"),
+                              class_="masks")]
         else:
             parts.append(element("p", run.remark, class_="faint"))
     return join(parts)
@@ -161,9 +168,10 @@ def _configuration(runs: Sequence[Run]) -> Html:
 
 
 def _environment(environment: Dict[str, str]) -> Html:
-    rows = [element("tr", element("th", name, scope="row"), element("td", value)) for name, value in environment.items()]
+    rows = [element("tr", element("th", name, scope="row"), element("td", value))
+            for name, value in environment.items()]
     return join(
-        element("p", "Runs do not record their environment: this is where, and with which versions, the report was made.",
+        element("p", "Runs do not record their environment: this is where and with what the report was made.",
                 class_="faint"),
         element("div", element("table", element("tbody", rows)), class_="wide"))
 
@@ -175,9 +183,11 @@ def _columns(rows: Sequence[Tuple[str, Sequence[Optional[object]]]], runs: Seque
     """A table with a column for each run; `highlight` marks the rows whose values differ."""
     def row(name, values):
         kind = None if not highlight else "same" if len(set(values)) == 1 else "differs"
-        return element("tr", element("th", name, scope="row"), _cells(*("–" if v is None else v for v in values)), class_=kind)
+        shown = ("–" if value is None else value for value in values)
+        return element("tr", element("th", name, scope="row"), _cells(*shown), class_=kind)
 
-    head = [element("thead", element("tr", element("th"), [element("th", run.name) for run in runs]))] if len(runs) > 1 else []
+    names = element("thead", element("tr", element("th"), [element("th", run.name) for run in runs]))
+    head = names if len(runs) > 1 else None
     table = element("table", head, element("tbody", [row(*each) for each in rows]), **attributes)
     return element("div", table, class_="wide")
 

@@ -71,7 +71,8 @@ def test_regions_are_in_the_order_that_the_run_recorded(finished_run, tmp_path):
 def test_pictures_without_a_label_are_left_out(finished_run, monkeypatch):
     labels = tiny.pictures("val").masks.copy()
     labels[1], labels[2, :, 5:] = 255, 255
-    monkeypatch.setattr("redo_tf.data.load", lambda *_, **__: Split(tiny.pictures("val").images, labels, list("abcdef")))
+    split = Split(tiny.pictures("val").images, labels, list("abcdef"))
+    monkeypatch.setattr("redo_tf.data.load", lambda *_, **__: split)
     masks = segment_split(Workdir(finished_run[0]), "val", None)
     assert masks.ids == list("acdef")
     np.testing.assert_array_equal(masks.images, tiny.pictures("val").images[[0, 2, 3, 4, 5]])
