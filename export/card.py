@@ -3,13 +3,12 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
-import subprocess
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping
 
 import tensorflow as tf
 
 import redo_tf
+from redo_tf.environment import git_revision
 from redo_tf.workdir import Workdir
 
 TERMS = {
@@ -71,22 +70,3 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
 
 def to_json(card: Mapping[str, Any]) -> str:
     return json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-
-
-def git_revision(folder: Optional[str] = None) -> Optional[str]:
-    """Commit of the checkout that a folder is tracked in, `-dirty` added when files differ from it; None elsewhere.
-
-    Args:
-      folder: of a package, with an __init__.py; by default redo_tf's.
-    """
-    folder = folder or os.path.dirname(os.path.abspath(redo_tf.__file__))
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # An installed package may lie in another project's checkout.
-        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -28,9 +28,19 @@ def machine() -> Dict[str, str]:
             "processor": f"{_processor()}, {os.cpu_count()} cores", "GPUs": ", ".join(gpus) or "none"}
 
 
-def git_revision() -> Optional[str]:
-    """Commit of the checkout that this package runs from, `-dirty` added when files differ from it; None elsewhere."""
-    folder = os.path.dirname(os.path.abspath(redo_tf.__file__))
+def describe() -> Dict[str, str]:
+    """All of it: name → value."""
+    revision = git_revision() or "not known: the package is not run from a checkout"
+    return {**versions(), "git commit": revision, **machine()}
+
+
+def git_revision(folder: Optional[str] = None) -> Optional[str]:
+    """Commit of the checkout that a folder is tracked in, `-dirty` added when files differ from it; None elsewhere.
+
+    Args:
+      folder: of a package, with an __init__.py; by default this one's.
+    """
+    folder = folder or os.path.dirname(os.path.abspath(redo_tf.__file__))
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True, text=True)

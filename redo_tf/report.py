@@ -14,8 +14,7 @@ from typing import List, Sequence
 
 from absl import flags
 
-from redo_tf import cli, data
-from redo_tf.environment import git_revision, machine, versions
+from redo_tf import cli, data, environment
 from redo_tf.errors import UserError
 from redo_tf.files import write_text
 from redo_tf.reporting.facts import gather
@@ -40,8 +39,7 @@ def main() -> None:
         raise UserError("Which run? Give its folder as --workdir=…, several separated by commas.")
     runs = [gather(Workdir(path), name, FLAGS.split, cli.DATA_DIR.value, cli.MASK_DIR.value, FLAGS.samples)
             for path, name in zip(paths, names_of(paths))]
-    revision = git_revision() or "not known: the package is not run from a checkout"
-    write_text(FLAGS.output, page(runs, {**versions(), "git commit": revision, **machine()}))
+    write_text(FLAGS.output, page(runs, environment.describe()))
     print(f"Report: {FLAGS.output}")
 
 

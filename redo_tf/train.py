@@ -9,9 +9,12 @@ data, 128 + signal when stopped by one (everything is saved).
 """
 from __future__ import annotations
 
+import json
+
 from absl import flags
 
-from redo_tf import cli, data
+from redo_tf import cli, data, environment
+from redo_tf.files import write_text
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.trainer import Trainer
 from redo_tf.workdir import Workdir
@@ -28,6 +31,7 @@ def main() -> None:
     for split in ("train", "val"):  # A mistake in the data shows before the run's folder is touched.
         data.load_configured(config.data, split, cli.DATA_DIR.value)
     workdir.claim(config, FLAGS.restart)
+    write_text(workdir.file("environment.json"), json.dumps(environment.describe(), indent=2) + "\n")
     summary = Trainer(config, workdir, cli.DATA_DIR.value).run()
     best = summary["best"]
     print(f"Finished {summary['steps']} steps in {summary['seconds']:.0f} s, {summary['restarts']} restart(s).")

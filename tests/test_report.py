@@ -244,6 +244,15 @@ def test_the_slider_has_a_position_for_each_sample_and_the_last_is_shown(tmp_pat
     assert "No samples yet." in page(runs, {})
 
 
+def test_the_environment_of_each_run_stands_beside_the_reports(tmp_path):
+    recorded = write_run(tmp_path / "a")
+    (tmp_path / "a" / "environment.json").write_text(json.dumps({"Python": "3.9.1", "host": "there"}))
+    text = page([known(recorded, "a"), known(write_run(tmp_path / "b"), "b")], {"Python": "3.11.2", "commit": "c"})
+    assert check(text).rows("environment") == [
+        ["", "a", "b", "this report"], ["Python", "3.9.1", "–", "3.11.2"], ["host", "there", "–", "–"],
+        ["commit", "–", "–", "c"]]
+
+
 def test_whatever_stands_in_names_is_text(tmp_path):
     evil = "<script>alert(1)</script>\"'&"
     run = known(write_run(tmp_path / "run", rows=[row(3, iou=0.2), row(3, 1, iou=0.2)], samples=[3]), evil)
@@ -252,7 +261,7 @@ def test_whatever_stands_in_names_is_text(tmp_path):
     found = check(text)
     assert len(found.all("script")) == 1 and "alert" not in found.all("script")[0][1]
     assert found.all("h1")[0][1] == f"ReDO: {evil}, two"
-    assert [evil, evil] in found.rows("environment")
+    assert [evil, "–", "–", evil] in found.rows("environment")
     assert ["folder", evil, str(tmp_path / "two")] in found.rows("runs")
     assert ["data.mask_dir", evil, "None"] in found.rows("configuration")
 

@@ -51,6 +51,7 @@ class Run:
       samples: label and PNG of sample grids, in order.
       masks: split and PNG of best, random and worst masks, or None.
       sessions: begin (UTC) and host of each time that training was started or continued.
+      environment: name → value, of the process that trained last; empty where it was not recorded.
     """
     name: str
     path: str
@@ -62,6 +63,7 @@ class Run:
     samples: List[Tuple[str, bytes]]
     masks: Optional[Tuple[str, bytes]]
     sessions: List[Tuple[datetime.datetime, str]]
+    environment: Dict[str, str]
 
     @property
     def seconds(self) -> Optional[float]:
@@ -107,7 +109,7 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
                               f"metrics.jsonl, step {best['step']}")
     return Run(name, workdir.path, config, rows, _read_json(workdir.file("summary.json")),
                [scores[key] for key in data.SPLITS if key in scores], remark, _samples(workdir, rows, samples), masks,
-               _sessions(workdir))
+               _sessions(workdir), _read_json(workdir.file("environment.json")) or {})
 
 
 def best_row(rows: List[Dict[str, Any]]) -> Optional[Dict[str, Any]]:

@@ -26,7 +26,7 @@ def page(runs: Sequence[Run], environment: Dict[str, str]) -> str:
                 ("curves", "Curves", _curves(runs)), ("samples", "Samples", _samples(runs)),
                 ("masks", "Best and worst masks", _masks(runs)),
                 ("configuration", "Configuration", _configuration(runs)),
-                ("environment", "Environment", _environment(environment)))
+                ("environment", "Environment", _environment(runs, environment)))
     title = "ReDO: " + ", ".join(run.name for run in runs)
     made = datetime.datetime.now(datetime.timezone.utc)
     head = element(
@@ -167,13 +167,12 @@ def _configuration(runs: Sequence[Run]) -> Html:
     return join(element("p", box), _columns(rows, runs, highlight=True, id="configuration-table"))
 
 
-def _environment(environment: Dict[str, str]) -> Html:
-    rows = [element("tr", element("th", name, scope="row"), element("td", value))
-            for name, value in environment.items()]
-    return join(
-        element("p", "Runs do not record their environment: this is where and with what the report was made.",
-                class_="faint"),
-        element("div", element("table", element("tbody", rows)), class_="wide"))
+def _environment(runs: Sequence[Run], environment: Dict[str, str]) -> Html:
+    columns = [*(run.environment for run in runs), environment]
+    head = element("tr", element("th"), [element("th", run.name) for run in runs], element("th", "this report"))
+    rows = [element("tr", element("th", name, scope="row"), _cells(*(column.get(name, "–") for column in columns)))
+            for name in dict.fromkeys(name for column in columns for name in column)]
+    return element("div", element("table", element("thead", head), element("tbody", rows)), class_="wide")
 
 
 # --------------------------------------------------------------------------------------------------------------- pieces

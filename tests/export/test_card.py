@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import subprocess
 
 import pytest
 
@@ -54,24 +53,3 @@ def test_a_run_without_masks_has_no_scores(workdir):
 
 def test_two_regions_are_background_and_object():
     assert card.label_names(2) == ["background", "object"]
-
-
-def test_git_revision_is_of_the_checkout_that_tracks_the_package_and_tells_changes(tmp_path):
-    def git(*arguments):
-        who = ["-c", "user.name=n", "-c", "user.email=e"]
-        return subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True,
-                              text=True).stdout.strip()
-
-    package = tmp_path / "package"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    assert card.git_revision(str(package)) is None
-    git("init")
-    git("commit", "--allow-empty", "-m", "another project's")
-    assert card.git_revision(str(package)) is None
-    git("add", "package")
-    git("commit", "-m", "the package")
-    commit = git("rev-parse", "HEAD")
-    assert card.git_revision(str(package)) == commit and len(commit) == 40
-    (package / "__init__.py").write_text("changed = True")
-    assert card.git_revision(str(package)) == commit + "-dirty"

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import subprocess
+
+from redo_tf import environment
+
+
+def test_git_revision_is_of_the_checkout_that_tracks_the_package_and_tells_changes(tmp_path):
+    def git(*arguments):
+        who = ["-c", "user.name=n", "-c", "user.email=e"]
+        return subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True,
+                              text=True).stdout.strip()
+
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    assert environment.git_revision(str(package)) is None
+    git("init")
+    git("commit", "--allow-empty", "-m", "another project's")
+    assert environment.git_revision(str(package)) is None
+    git("add", "package")
+    git("commit", "-m", "the package")
+    commit = git("rev-parse", "HEAD")
+    assert environment.git_revision(str(package)) == commit and len(commit) == 40
+    (package / "__init__.py").write_text("changed = True")
+    assert environment.git_revision(str(package)) == commit + "-dirty"
+
+
+def test_what_a_run_records():
+    described = environment.describe()
+    assert {"Python", "tensorflow", "git commit", "host", "processor", "GPUs"} <= set(described)
+    assert all(isinstance(value, str) for value in described.values())
