@@ -86,8 +86,11 @@ def test_many_differences_are_counted(tmp_path):
 @pytest.mark.parametrize("name", [name for name in flatten(Config()) if name not in FREE_FIELDS])
 def test_every_field_that_can_change_a_weight_is_compared(tmp_path, name):
     old = flatten(Config())[name]
-    new = {bool: lambda: not old, int: lambda: old + 1, float: lambda: old / 2 + 0.1, str: lambda: old + "x",
-           tuple: lambda: old + (1,)}[type(old)]()
+    if old is None:
+        new = {"data.mask_dir": "masks", "data.weights": (1.0, 2.0)}[name]
+    else:
+        new = {bool: lambda: not old, int: lambda: old + 1, float: lambda: old / 2 + 0.1, str: lambda: old + "x",
+               tuple: lambda: old + (1,)}[type(old)]()
     workdir = trained(tmp_path / "run")
     assert f"{name} is {old} there and {new} here" in refusal(
         workdir.claim, config(**{name.replace(".", "__"): new}), restart=False)
