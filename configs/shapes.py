@@ -34,7 +34,7 @@ def get_config():
     config.optimizer.discriminator_learning_rate = 4e-4
     config.optimizer.mask_learning_rate = 2e-4
     config.train.batch_size = 16
-    config.train.steps = 3500
+    config.train.steps = 4000
     config.train.precision = fastest_on_cpu()
     config.train.intra_op_threads = 1  # Operations this small gain more by running side by side than by being divided.
     config.train.mask_average = 0.99
