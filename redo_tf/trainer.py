@@ -276,10 +276,16 @@ class Trainer:
         latents = tf.random.stateless_normal(
             [1, self.model.regions, self.model.latent_size], [self.config.seed, 0])
         masks, redrawn = self._redraw(tf.constant(images), tf.repeat(latents, len(images), axis=0))
-        grid = sample_grid(images, masks.numpy(), list(redrawn.numpy()), truth)
+        order = self._order()
+        grid = sample_grid(images, masks.numpy()[..., order], list(redrawn.numpy()[order]), truth)
         write_whole(self.workdir.file("samples", f"step_{step:07d}.png"), png(grid))
         with self.events.as_default(step=step):
             tf.summary.image("samples", grid[None])
+
+    def _order(self) -> List[int]:
+        """The regions in the labels' order, background first, as the last evaluation found it."""
+        rows = [row for row in self.workdir.metrics() if row["restarts"] == self._progress("restarts")]
+        return rows[-1]["val/order"] if rows else list(range(self.model.regions))
 
     @tf.function(reduce_retracing=True)
     def _redraw(self, images, latents):

@@ -119,9 +119,15 @@ def test_tensorboard_shows_losses_scores_and_pictures(finished):
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), np.asarray(Image.open(file)))
 
 
-def test_samples_show_input_truth_mask_and_each_region_redrawn(finished):
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_samples_show_input_truth_mask_and_each_region_redrawn_in_the_labels_order(finished, monkeypatch, order):
     trainer, _ = finished
-    grid = np.asarray(Image.open(trainer.workdir.file("samples", "step_0000006.png")))
+    monkeypatch.setattr(trainer.workdir, "metrics", lambda: [{"restarts": 0, "val/order": order}])
+    monkeypatch.setattr(trainer, "events", tf.summary.create_noop_writer())  # The run's own is closed.
+    trainer._write_samples(step=9)
+    sample = trainer.workdir.file("samples", "step_0000009.png")
+    grid = np.asarray(Image.open(sample))
+    os.unlink(sample)
     val = tiny.pictures("val")
     assert grid.shape == (6 * 98, 5 * 98, 3)  # 32 pixels are drawn as 96, with a white line around.
     cells = grid.reshape(6, 98, 5, 98, 3).transpose(0, 2, 1, 3, 4)[:, :, 1:-1:3, 1:-1:3]
@@ -129,11 +135,11 @@ def test_samples_show_input_truth_mask_and_each_region_redrawn(finished):
     assert np.array_equal(cells[:, 1], colour_labels(val.masks))
     images = to_model_range(val.images)
     masks = trainer.average(images)
-    assert np.abs(cells[:, 2].astype(int) - blend_masks(masks.numpy())).max() <= 1
+    assert np.abs(cells[:, 2].astype(int) - blend_masks(masks.numpy()[..., order])).max() <= 1
     latents = tf.repeat(tf.random.stateless_normal([1, 2, 2], [0, 0]), 6, axis=0)  # One z for all rows.
     redrawn = compose(images, masks, trainer.model.paint(masks, latents)).numpy()
-    for k in range(2):
-        assert np.abs(cells[:, 3 + k].astype(int) - to_uint8(redrawn[k])).max() <= 1
+    for column, k in enumerate(order, start=3):
+        assert np.abs(cells[:, column].astype(int) - to_uint8(redrawn[k])).max() <= 1
 
 
 def interrupted_after(trainer, folder, number):
@@ -337,7 +343,8 @@ def script_scores(monkeypatch, ious):
     """Lets each evaluation find the next of `ious`."""
     def scores(*_):
         iou = next(ious)
-        return {"region_sizes": [0.6, 0.4], "accuracy": 0.5, "iou": iou, "accuracy_per_image": 0.5, "iou_per_image": iou}
+        return {"region_sizes": [0.6, 0.4], "order": [0, 1], "ordered_by": "masks", "accuracy": 0.5, "iou": iou,
+                "accuracy_per_image": 0.5, "iou_per_image": iou}
     monkeypatch.setattr(training, "evaluate", scores)
 
 
