@@ -20,7 +20,6 @@ from export import card, folders, serving, warmup
 from redo_tf import cli
 from redo_tf.errors import UserError
 from redo_tf.files import write_text
-from redo_tf.segmentation import Segmentation
 from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
@@ -59,7 +58,7 @@ def export(workdir: Workdir, base: str) -> str:
     config = workdir.load_config()
     tf.keras.mixed_precision.set_global_policy("float32")
     network, row = load_mask_network(workdir)
-    segmentation = Segmentation(network, config.data.image_size, row["val/order"], config.data.resize)
+    segmentation = serving.FastSegmentation(network, config.data.image_size, row["val/order"], config.data.resize)
     holder, signatures = serving.servable(segmentation)
     written = card.build(workdir, row, format="SavedModel", inputs=INPUTS, outputs=OUTPUTS)
 
