@@ -31,8 +31,9 @@ def main() -> None:
     for split in ("train", "val"):  # A mistake in the data shows before the run's folder is touched.
         data.load_configured(config.data, split, cli.DATA_DIR.value)
     workdir.claim(config, FLAGS.restart)
+    trainer = Trainer(config, workdir, cli.DATA_DIR.value)
     write_text(workdir.file("environment.json"), json.dumps(environment.describe(), indent=2) + "\n")
-    summary = Trainer(config, workdir, cli.DATA_DIR.value).run()
+    summary = trainer.run()
     best = summary["best"]
     print(f"Finished {summary['steps']} steps in {summary['seconds']:.0f} s, {summary['restarts']} restart(s).")
     if "val/iou" in best:
