@@ -11,6 +11,12 @@ from setuptools import find_packages, setup
 with open("redo_tf/__init__.py", encoding="utf-8") as file:
     VERSION = re.search(r'__version__ = "(.+)"', file.read()).group(1)
 
+# `tfds build` imports both when it starts; neither is tried with Python 3.9.
+TFDS_BUILD = [
+    "apache-beam==2.71.0; python_version >= '3.10'",
+    "mlcroissant==1.1.1; python_version >= '3.10'",
+]
+
 setup(
     name="redo-tf",
     version=VERSION,
@@ -36,7 +42,9 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]==2.15.1"],  # CUDA's libraries as packages
+        "tfds": TFDS_BUILD,  # TFDS's own command line
         "test": [
+            *TFDS_BUILD,
             "pytest==8.4.2",  # runs the suite
             "pytest-xdist==3.8.0",  # two files of it at a time
             "dill==0.4.1",  # TFDS's checks of builders
