@@ -5,8 +5,9 @@
 
 On the data set's validation pictures: the largest difference of a probability, the share of pixels with the same label,
 and where there are masks the accuracy and IoU of both, labels as they are. Then the time for one picture on 1, 2, 4, …
-cores beside the convolution floor: the network's arithmetic at the rate that a large float32 convolution reaches in the
-same runtime. Prints a table and the same as one line of JSON; exit code 2 where labels differ on 1 % of the pixels.
+cores beside the convolution floor: the arithmetic of the network's layers as published at the rate that a large float32
+convolution reaches in the same runtime, and the same for the arithmetic that is left where upsampling and convolution are
+merged. Prints a table and the same as one line of JSON; exit code 2 where labels differ on 1 % of the pixels.
 """
 from __future__ import annotations
 
@@ -72,20 +73,21 @@ def compare(exported: Segmenter, run: Segmenter, images: np.ndarray, masks: Opti
     return results
 
 
-def gflop(config: Config) -> float:
-    """Of the mask network's convolutions and matrix products for one picture, as it was trained."""
+def arithmetic(config: Config) -> flops.Arithmetic:
+    """Of the mask network's convolutions and matrix products for one picture."""
     network = build_mask_network(config.model)
     size = config.data.image_size
-    return flops.count(tf.function(network).get_concrete_function(tf.TensorSpec([1, size, size, 3]))) / 1e9
+    return flops.count(tf.function(network).get_concrete_function(tf.TensorSpec([1, size, size, 3])))
 
 
-def latencies(path: str, runtime: str, arithmetic: float) -> List[Dict[str, float]]:
-    """For 1, 2, 4, … cores, each in a process of its own: what `latency.measure` returns, `floor_ms`, `ratio`.
+def latencies(path: str, runtime: str, counted: flops.Arithmetic) -> List[Dict[str, float]]:
+    """For 1, 2, 4, … cores, each in a process of its own: what `latency.measure` returns, `floor_ms` and `ratio` to it,
+    and for the merged arithmetic `merged_floor_ms` and `merged_ratio`.
 
     Args:
       path: of the model.
       runtime: see `latency.RUNTIMES`.
-      arithmetic: GFLOP, from `gflop`.
+      counted: from `arithmetic`.
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = []
@@ -96,8 +98,10 @@ def latencies(path: str, runtime: str, arithmetic: float) -> List[Dict[str, floa
         if done.returncode:
             raise UserError(f"{path} could not be timed on {cores} cores: {done.stderr.strip()[-300:]}")
         row = json.loads(done.stdout.splitlines()[-1])
-        row["floor_ms"] = 1e3 * arithmetic / row["convolution_gflops"]
-        rows.append({**row, "ratio": row["minimum_ms"] / row["floor_ms"]})
+        for prefix, operations in (("", counted.published), ("merged_", counted.computed)):
+            row[f"{prefix}floor_ms"] = 1e-6 * operations / row["convolution_gflops"]
+            row[f"{prefix}ratio"] = row["minimum_ms"] / row[f"{prefix}floor_ms"]
+        rows.append(row)
     return rows
 
 
@@ -113,7 +117,7 @@ def verify(path: str, workdir: Workdir, data_dir: Optional[str], runtime: str, p
     results = compare(exported, run, np.asarray(split.images[chosen]), masks, data.regions(config.data.dataset))
     kind = {name: exported.card.get(name) for name in ("format", "quantize")}
     return {"model": path, **kind, "runtime": runtime, **results,
-            "latency": latencies(path, runtime, gflop(config))}
+            "latency": latencies(path, runtime, arithmetic(config))}
 
 
 def table(results: Dict[str, Any]) -> str:
@@ -124,10 +128,11 @@ def table(results: Dict[str, Any]) -> str:
     if "iou" in results:
         lines.append(f"accuracy {results['accuracy']:.4f}, of the run {results['run_accuracy']:.4f}; "
                      f"IoU {results['iou']:.4f}, of the run {results['run_iou']:.4f}")
-    lines.append(f"{'cores':>5}{'minimum ms':>12}{'median ms':>12}{'convolution floor ms':>22}{'minimum / floor':>17}")
+    lines.append(f"{'cores':>5}{'minimum ms':>12}{'median ms':>12}{'convolution floor ms':>22}{'minimum / floor':>17}"
+                 f"{'of merged layers':>18}")
     for row in results["latency"]:
         lines.append(f"{row['cores']:5}{row['minimum_ms']:12.2f}{row['median_ms']:12.2f}{row['floor_ms']:22.2f}"
-                     f"{row['ratio']:17.2f}")
+                     f"{row['ratio']:17.2f}{row['merged_ratio']:18.2f}")
     return "\n".join(lines)
 
 

@@ -1,8 +1,28 @@
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
+import sys
+
+import pytest
 
 from redo_tf import environment
+
+ONE_DNN = "TF_ENABLE_ONEDNN_OPTS"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="asked for on these processors only")
+@pytest.mark.parametrize("wish, used", [(None, "True"), ("1", "True"), ("0", "False")])
+def test_onednn_unless_its_user_says_no(wish, used):
+    """Whatever the make of the processor."""
+    chosen = {name: value for name, value in os.environ.items() if name != ONE_DNN}
+    if wish:
+        chosen[ONE_DNN] = wish
+    code = ("import redo_tf, tensorflow; from tensorflow.python.util import _pywrap_util_port as port; "
+            "print(port.IsMklEnabled())")
+    done = subprocess.run([sys.executable, "-c", code], env=chosen, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == used
 
 
 def test_git_revision_is_of_the_checkout_that_tracks_the_package_and_tells_changes(tmp_path):

@@ -4,11 +4,15 @@ import pytest
 import tensorflow as tf
 
 from redo_tf import flops
+from redo_tf.layers import PooledConv2D, UpsampledConv2D
 from redo_tf.models import MaskNetwork
 
 
 def counted(function, *shapes) -> int:
-    return flops.count(tf.function(function).get_concrete_function(*(tf.TensorSpec(shape) for shape in shapes)))
+    """What it computes, and has to be the same as published: nothing here is merged."""
+    arithmetic = flops.count(tf.function(function).get_concrete_function(*(tf.TensorSpec(shape) for shape in shapes)))
+    assert arithmetic.published == arithmetic.computed
+    return arithmetic.computed
 
 
 def gradient_of(function):
@@ -31,7 +35,18 @@ def test_convolution_by_hand():
 
 def test_transposed_convolution_by_hand():
     transposed = lambda x, kernel: tf.nn.conv2d_transpose(x, kernel, [2, 8, 8, 3], 2)
-    assert counted(transposed, [2, 4, 4, 5], [4, 4, 3, 5]) == 2 * (2 * 4 * 4 * 5) * (4 * 4 * 3)
+    assert counted(transposed, [2, 4, 4, 5], [3, 3, 3, 5]) == 2 * (2 * 4 * 4 * 5) * (3 * 3 * 3)
+
+
+@pytest.mark.parametrize("layer, side", [(PooledConv2D(7), 8), (UpsampledConv2D(7), 4)])
+def test_merged_layers_also_as_published(layer, side):
+    """Both have 2·8·8 pixels at the larger size and 2·4·4 at the smaller; 5 channels to 7. Forward and both gradients."""
+    x = tf.zeros([2, side, side, 5])
+    layer(x)
+    training = tf.function(gradient_of(lambda x, kernel: layer.convolution_op(x, kernel) ** 2))
+    found = flops.count(training.get_concrete_function(x, layer.kernel))
+    assert found.computed == 3 * 2 * (2 * 4 * 4) * (4 * 4 * 5 * 7)
+    assert found.published == 3 * 2 * (2 * 8 * 8) * (3 * 3 * 5 * 7)
 
 
 @pytest.mark.parametrize("transpose_a, transpose_b", [(False, False), (True, False), (False, True), (True, True)])
@@ -55,7 +70,7 @@ def test_functions_within_functions_and_the_dearer_branch():
 
     specs = [tf.TensorSpec(shape) for shape in ([2, 3], [3, 4], [4, 4])]
     assert counted(inner, [2, 3], [3, 4]) == small
-    assert flops.count(tf.function(branches).get_concrete_function(*specs, tf.TensorSpec([], tf.bool))) == large
+    assert flops.count(tf.function(branches).get_concrete_function(*specs, tf.TensorSpec([], tf.bool))).computed == large
 
 
 def test_what_cannot_be_counted_is_refused():
@@ -69,10 +84,13 @@ def test_what_cannot_be_counted_is_refused():
 def test_the_published_mask_network_by_hand():
     """Table 4 at 128×128, ch = 16, n = 2; nearest upsampling and its 3×3 convolution are one 4×4 with stride 2."""
     network = MaskNetwork()
-    convolutions = [
+    plain = [
         (128, 7, 3, 16), (64, 3, 16, 32), (32, 3, 32, 64), *[(32, 3, 64, 64)] * 6,  # side of the result, kernel, in, out
-        (32, 4, 68, 34), (64, 4, 34, 17),  # Transposed: 4·4 products for each pixel that goes in.
         (128, 7, 17, 1)]
-    expected = sum(2 * side**2 * kernel**2 * before * after for side, kernel, before, after in convolutions)
+    merged = [(32, 4, 68, 34), (64, 4, 34, 17)]  # Transposed: 4·4 products for each pixel that goes in.
+    published = [(64, 3, 68, 34), (128, 3, 34, 17)]
     found = flops.count(tf.function(network.call).get_concrete_function(tf.zeros([1, 128, 128, 3])))
-    assert expected < found < 1.01 * expected  # Pyramid pooling is the rest: b ≤ 6 bins, four single channels.
+    for convolutions, counted_flops in ((merged, found.computed), (published, found.published)):
+        expected = sum(2 * side**2 * kernel**2 * before * after for side, kernel, before, after in plain + convolutions)
+        # Pyramid pooling is the rest: b ≤ 6 bins, four single channels.
+        assert expected < counted_flops < 1.01 * expected

@@ -12,6 +12,7 @@ import pytest
 import tiny
 from export import latency, tflite, verify
 from redo_tf.errors import UserError
+from redo_tf.flops import Arithmetic
 from redo_tf.segmenter import Segmenter
 from redo_tf.workdir import Workdir
 
@@ -46,12 +47,13 @@ def test_comparison_by_hand():
 
 
 def test_arithmetic_of_the_published_network():
-    # Products, by hand, of Table 4: stem, two down, six residual, two merged up (16 instead of 36), the last.
-    products = (147 * 16 * 128**2 + 144 * 32 * 64**2 + 288 * 64 * 32**2 + 6 * 576 * 64 * 32**2
-                + 16 * 68 * 34 * 32**2 + 16 * 34 * 17 * 64**2 + 833 * 128**2)
+    # Products, by hand, of Table 4: stem, two down, six residual, the last; two up as published, and merged.
+    plain = 147 * 16 * 128**2 + 144 * 32 * 64**2 + 288 * 64 * 32**2 + 6 * 576 * 64 * 32**2 + 833 * 128**2
+    published = plain + 9 * 68 * 34 * 64**2 + 9 * 34 * 17 * 128**2
+    merged = plain + 16 * 68 * 34 * 32**2 + 16 * 34 * 17 * 64**2
     config = tiny.config(
         "data.image_size=128", "model.mask_network.channels=16", "model.mask_network.residual_blocks=3")
-    assert verify.gflop(config) == pytest.approx(2e-9 * products, rel=0.01)  # Pyramid pooling comes on top.
+    assert verify.arithmetic(config) == pytest.approx((2 * merged, 2 * published), rel=0.01)  # And pyramid pooling.
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def model(run, tmp_path_factory) -> str:
 
 def test_a_model_is_that_of_its_run(monkeypatch, run, model):
     tiny.use_pictures(monkeypatch)
-    monkeypatch.setattr(verify, "latencies", lambda path, runtime, arithmetic: [])
+    monkeypatch.setattr(verify, "latencies", lambda path, runtime, counted: [])
     results = verify.verify(model, Workdir(run), None, "tensorflow", pictures=4)
     assert (results["pictures"], results["format"], results["quantize"]) == (4, "TFLite", "none")
     assert results["maximum_error"] < 1e-4 and results["equal_labels"] > 0.999
@@ -82,9 +84,10 @@ def test_models_of_other_runs_are_refused(monkeypatch, run, model, tmp_path):
 
 def test_times_on_one_core(monkeypatch, model):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
-    (row,) = verify.latencies(model, "tensorflow", arithmetic=0.5)
+    (row,) = verify.latencies(model, "tensorflow", Arithmetic(computed=4 * 10**8, published=5 * 10**8))
     assert row["cores"] == 1 and 0 < row["minimum_ms"] <= row["median_ms"]
     assert row["floor_ms"] == pytest.approx(500 / row["convolution_gflops"])
+    assert row["merged_floor_ms"] == pytest.approx(400 / row["convolution_gflops"])
     assert row["ratio"] == pytest.approx(row["minimum_ms"] / row["floor_ms"])
 
 
@@ -98,9 +101,9 @@ def test_one_two_four_cores(monkeypatch):
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
     monkeypatch.setattr(subprocess, "run", run)
-    rows = verify.latencies("model", "tensorflow", arithmetic=0.2)
+    rows = verify.latencies("model", "tensorflow", Arithmetic(computed=10**8, published=2 * 10**8))
     assert called == ["--cores=1", "--cores=2", "--cores=4"]
-    assert [(row["floor_ms"], row["ratio"]) for row in rows] == [(2.0, 1.5)] * 3
+    assert [(row["floor_ms"], row["ratio"], row["merged_ratio"]) for row in rows] == [(2.0, 1.5, 3.0)] * 3
 
 
 def test_a_package_that_is_missing(monkeypatch):
