@@ -37,6 +37,7 @@ RUNTIME = flags.DEFINE_enum("runtime", "tensorflow", list(RUNTIMES), "The packag
                             allow_override=True)
 PICTURES = flags.DEFINE_integer("pictures", 500, "Compare so many, evenly spread.", lower_bound=1, allow_override=True)
 
+FIRST_WORD = "model"  # The flag that may be left unnamed.
 BATCH = 50
 EQUAL_LABELS = 0.99  # at least
 
@@ -150,13 +151,5 @@ def main() -> None:
                         "export it again.")
 
 
-def name_the_path(arguments: List[str]) -> List[str]:
-    """The command's own words, of which the first may be the model's path, as flags alone."""
-    if arguments and not arguments[0].startswith("-"):
-        return [f"--model={arguments[0]}", *arguments[1:]]
-    return arguments
-
-
 if __name__ == "__main__":
-    sys.argv[1:] = name_the_path(sys.argv[1:])
-    cli.run(main)
+    cli.run(main, FIRST_WORD)

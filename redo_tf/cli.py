@@ -6,7 +6,7 @@ import importlib
 import logging as standard_logging
 import os
 import sys
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from absl import app, flags, logging
 
@@ -36,8 +36,11 @@ COMMANDS = {
 }
 
 
-def _parse_flags(arguments: List[str]) -> List[str]:
-    """absl's parser, but a wrong flag is a person's mistake like any other, and so are stray words."""
+def _parse_flags(arguments: List[str], first_word: Optional[str]) -> List[str]:
+    """absl's parser, but a wrong flag is a person's mistake like any other, and so are stray words; the first one may
+    stand for the flag `first_word`."""
+    if first_word and len(arguments) > 1 and not arguments[1].startswith("-"):
+        arguments = [arguments[0], f"--{first_word}={arguments[1]}", *arguments[2:]]
     try:
         rest = flags.FLAGS(arguments)
     except flags.Error as error:
@@ -77,8 +80,13 @@ def _exit_code(body: Callable[[], None]) -> int:
     return code
 
 
-def run(main: Callable[[], None]) -> None:
-    """Runs a command's `main()` after parsing its flags and leaves the process with the right exit code."""
+def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
+    """Runs a command's `main()` after parsing its flags and leaves the process with the right exit code.
+
+    Args:
+      main: of the command's module.
+      first_word: name of the flag that may also be given as the command's first word, without its name.
+    """
     if any(argument.startswith(("-h", "--help")) for argument in sys.argv[1:]):
         print(_help(main))  # absl's own --help ends with exit code 1 and leaves out imported modules' flags.
         sys.exit(0)
@@ -88,7 +96,7 @@ def run(main: Callable[[], None]) -> None:
     standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
 
     def body():
-        app.run(lambda _: main(), flags_parser=_parse_flags)
+        app.run(lambda _: main(), flags_parser=lambda arguments: _parse_flags(arguments, first_word))
 
     def guarded():
         try:
@@ -120,4 +128,5 @@ def main() -> None:
         print(f"redo-tf has no subcommand {name}; there is {', '.join(COMMANDS)}.", file=sys.stderr)
         sys.exit(2)
     sys.argv[:2] = [f"redo-tf {name}"]
-    run(importlib.import_module(COMMANDS[name]).main)
+    module = importlib.import_module(COMMANDS[name])
+    run(module.main, getattr(module, "FIRST_WORD", None))

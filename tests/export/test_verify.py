@@ -112,19 +112,15 @@ def test_a_package_that_is_missing(monkeypatch):
         latency.interpreter("ai-edge-litert")
 
 
-@pytest.mark.parametrize("arguments, flags", [
-    (["model.tflite", "--workdir=a"], ["--model=model.tflite", "--workdir=a"]),
-    (["--workdir", "a", "--model=b"], ["--workdir", "a", "--model=b"]),
-    ([], []),
-])
-def test_the_path_may_stand_first(arguments, flags):
-    assert verify.name_the_path(arguments) == flags
-
-
 def test_the_command(run, model):
     """Ends with code 2 and one sentence where something is missing, before anything is computed."""
-    for arguments, message in ((["absent", f"--workdir={run}"], "There is no model at absent"),
-                               ([model], "Which run is it of?"), ([], "Which model?")):
-        done = subprocess.run([sys.executable, "-m", "export.verify", *arguments], capture_output=True, text=True)
+    module, redo_tf = ["-m", "export.verify"], ["-c", "from redo_tf.cli import main; main()", "verify"]
+    for command, arguments, message in (
+            (module, ["absent", f"--workdir={run}"], "There is no model at absent"),
+            (redo_tf, ["absent", f"--workdir={run}"], "There is no model at absent"),
+            (module, [f"--workdir={run}", "--model=absent"], "There is no model at absent"),
+            (module, [model], "Which run is it of?"), (redo_tf, [], "Which model?"),
+            (module, [model, "stray", f"--workdir={run}"], "Not understood: stray")):
+        done = subprocess.run([sys.executable, *command, *arguments], capture_output=True, text=True)
         assert done.returncode == 2
         assert done.stderr.startswith(message) and done.stderr.count("\n") == 1
