@@ -18,28 +18,24 @@ trained again. Without --workdir, in runs/supervised_DATASET.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
 import json
 import os
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Sequence
 
-import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
 from redo_tf import cli, config as configuration, data
-from redo_tf.build import build_mask_network
 from redo_tf.config import Config
-from redo_tf.errors import Diverged, UserError
+from redo_tf.errors import UserError
 from redo_tf.evaluation import compile_segmenter
 from redo_tf.experiments import runs
 from redo_tf.files import write_text, write_whole
-from redo_tf.metrics import UNLABELLED
-from redo_tf.progress import bar
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.segmenter import load_mask_network
-from redo_tf.step import l2_decayed, to_model_range
+from redo_tf.supervision.figure import plot, summarize, table
+from redo_tf.supervision.pictures import divide, draw, labelled_rows, take
+from redo_tf.supervision.training import Settings, train
 from redo_tf.workdir import Workdir
 
 LABELS = flags.DEFINE_list("labels", ["5", "10", "20", "50", "100", "200", "500"], "How many true masks to learn from.")
@@ -53,231 +49,10 @@ EVALUATE_EVERY = flags.DEFINE_integer("evaluate_every", 50, "Iterations between 
 PATIENCE = flags.DEFINE_integer(
     "patience", 10, "Evaluations without a better IoU after which training stops.", lower_bound=1)
 
-# How the people of val are shared out among the parts that have no split with masks of their own.
-SHARES = {"training": 3, "stopping": 1, "scoring": 2}
 # The fields of a recipe that supervised training uses.
 USED = ("data.", "model.regions", "model.gain", "model.mask_network.", "optimizer.mask_weight_decay",
         "train.batch_size", "train.precision")
 
-
-Rows = Tuple[str, List[int]]  # A split and rows of it.
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How a network is trained, beside the recipe."""
-    learning_rate: float = 1e-3
-    max_steps: int = 3000
-    evaluate_every: int = 50
-    patience: int = 10
-
-
-# ------------------------------------------------------------------------------------------------------- the pictures
-
-def identity(dataset: str, split: str, name: str) -> str:
-    """Who or what is on a picture: of LFW the person, NAME of NAME_0001; elsewhere every picture is its own."""
-    return name.rsplit("_", 1)[0] if dataset == "lfw" else f"{split}/{name}"
-
-
-def _share(who: str, parts: Sequence[str]) -> str:
-    """Which of the parts an identity belongs to, by `SHARES`; always the same one."""
-    number = int.from_bytes(hashlib.sha256(who.encode()).digest()[:8], "big") / 2**64
-    bounds = np.cumsum([SHARES[part] for part in parts])
-    return parts[int(np.searchsorted(bounds, number * bounds[-1], side="right"))]
-
-
-def divide(dataset: str, names: Dict[str, Sequence[str]], labelled: Dict[str, Sequence[int]]) -> Dict[str, Rows]:
-    """Which pictures to learn from, to stop by, and to score on; no identity is in two of them.
-
-    Args:
-      dataset: its name.
-      names: of the pictures of train, val and test.
-      labelled: the rows of those that have masks.
-
-    Returns:
-      For `training`, `stopping` and `scoring`, a split and rows of it.
-
-    Raises:
-      UserError: val has no masks, or too few.
-    """
-    if not labelled["val"]:
-        raise UserError(f"No picture of {dataset}'s val split has a mask, and supervised training needs masks there: "
-                        "choose another --dataset, or name a folder's masks with --mask_dir=….")
-    home = {"training": "train" if labelled["train"] else "val", "stopping": "val",
-            "scoring": "test" if labelled["test"] else "val"}
-    sharing = [part for part, split in home.items() if split == "val"]
-    parts, taken = {}, set()
-    for part in ("scoring", "stopping", "training"):
-        split = home[part]
-        who = {row: identity(dataset, split, names[split][row]) for row in labelled[split]}
-        rows = [row for row in labelled[split]
-                if who[row] not in taken and (split != "val" or _share(who[row], sharing) == part)]
-        if not rows:
-            raise UserError(f"{dataset} has masks for {len(labelled['val'])} pictures of its val split, too few "
-                            f"for some to be for {part}: add masks.")
-        parts[part] = (split, rows)
-        taken.update(who[row] for row in rows)
-    return parts
-
-
-def labelled_rows(pictures: data.Split) -> List[int]:
-    """Rows of the pictures that have a mask."""
-    if pictures.masks is None:
-        return []
-    return [row for row, mask in enumerate(pictures.masks) if np.any(mask != UNLABELLED)]
-
-
-def take(pictures: data.Split, rows: Sequence[int]) -> data.Split:
-    """These pictures, in memory; they all have masks."""
-    return data.Split(pictures.images[rows], pictures.masks[rows], [pictures.ids[row] for row in rows])
-
-
-def draw(rows: Sequence[int], count: int, seed: int) -> List[int]:
-    """`count` of the rows, at random; with one seed, fewer are a subset of more."""
-    return np.random.default_rng([seed, 0]).permutation(rows)[:count].tolist()
-
-
-def batches(pictures: data.Split, size: int, seed: int, flip: bool) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-    """Infinite batches of images uint8 [B, S, S, 3] and masks [B, S, S]: one permutation an epoch after another.
-
-    B is `size`, or all pictures where they are fewer. `flip` mirrors every other picture, left and right, at random.
-    """
-    size = min(size, len(pictures.ids))
-    rng = np.random.default_rng([seed, 1])
-    order = np.zeros(0, int)
-    while True:
-        while len(order) < size:
-            order = np.concatenate([order, rng.permutation(len(pictures.ids))])
-        rows, order = order[:size], order[size:]
-        images, masks = np.array(pictures.images[rows]), np.array(pictures.masks[rows])
-        if flip:
-            mirrored = rng.random(size) < 0.5
-            images[mirrored], masks[mirrored] = images[mirrored, :, ::-1], masks[mirrored, :, ::-1]
-        yield images, masks
-
-
-# --------------------------------------------------------------------------------------------------------- the training
-
-def cross_entropy(masks: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Mean −log of the true region's share, over the pixels that have a label.
-
-    Args:
-      masks: float32 [B, S, S, n], sums to 1 over n.
-      labels: uint8 [B, S, S], 0…n−1, or 255 for no label.
-    """
-    known = tf.cast(labels != UNLABELLED, tf.float32)
-    true = tf.reduce_sum(masks * tf.one_hot(labels, masks.shape[-1]), axis=-1)
-    return tf.reduce_sum(-tf.math.log(true + 1e-7) * known) / tf.maximum(tf.reduce_sum(known), 1)
-
-
-def train(config: Config, settings: Settings, training: data.Split, stopping: data.Split, scoring: data.Split,
-          seed: int) -> Dict[str, Any]:
-    """Trains one mask network from scratch and scores it.
-
-    Args:
-      config: the recipe; its data, mask network, batch size, precision and optimiser's constants are used.
-      settings: of the training.
-      training, stopping, scoring: pictures with masks.
-      seed: of the weights and of the batches.
-
-    Returns:
-      `labels`, N; `seed`; `steps` that were made; `best_step`, and the scores of the weights at that step on `stopping`
-      and on `scoring`.
-
-    Raises:
-      Diverged: the loss became NaN or infinite.
-    """
-    tf.keras.backend.clear_session()  # Results do not depend on how many networks this process made before.
-    tf.keras.mixed_precision.set_global_policy(config.train.precision)
-    tf.keras.utils.set_random_seed(seed)
-    network = build_mask_network(config.model)
-    network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
-    segment = compile_segmenter(network, config.data.image_size)
-    optimizer = tf.keras.optimizers.legacy.Adam(settings.learning_rate)
-
-    @tf.function
-    def update(images, labels):
-        with tf.GradientTape() as tape:
-            loss = cross_entropy(network(to_model_range(images), training=True), labels)
-        variables = network.trainable_variables
-        gradients = l2_decayed(tape.gradient(loss, variables), variables, config.optimizer.mask_weight_decay)
-        optimizer.apply_gradients(zip(gradients, variables))
-        return loss
-
-    best, best_weights, since, step = None, None, 0, 0
-    source = batches(training, config.train.batch_size, seed, config.data.flip)
-    with bar(settings.max_steps, f"{len(training.ids)} masks, seed {seed}") as progress:
-        while step < settings.max_steps and since < settings.patience:
-            loss = update(*next(source))
-            step += 1
-            progress.update()
-            if step % settings.evaluate_every and step < settings.max_steps:
-                continue
-            if not np.isfinite(loss):
-                raise Diverged(f"The cross-entropy became {float(loss)} at step {step}, with {len(training.ids)} masks "
-                               f"and seed {seed}: try a lower --learning_rate.")
-            scores, since = runs.score(segment, config, stopping), since + 1
-            if best is None or scores["iou"] > best["stopping"]["iou"]:
-                best, best_weights, since = {"best_step": step, "stopping": scores}, network.get_weights(), 0
-            progress.set_postfix(loss=f"{float(loss):.3f}", IoU=f"{scores['iou']:.3f}")
-    network.set_weights(best_weights)
-    return {"labels": len(training.ids), "seed": seed, "steps": step, **best,
-            "scoring": runs.score(segment, config, scoring)}
-
-
-# ----------------------------------------------------------------------------------------------------------- the figure
-
-def summarize(results: Sequence[Dict[str, Any]]) -> Dict[int, Dict[str, Dict[str, Optional[float]]]]:
-    """N → score → its mean and sample standard deviation over the seeds; N ascends."""
-    counts = sorted({result["labels"] for result in results})
-    return {count: {name: runs.mean_and_deviation(
-        [result["scoring"][name] for result in results if result["labels"] == count]) for name in runs.SCORES}
-        for count in counts}
-
-
-def plot(summary: Dict[int, Dict[str, Dict[str, Optional[float]]]], reference: Optional[Dict[str, float]],
-         title: str) -> bytes:
-    """A PNG: accuracy and IoU against N, the deviation as bars, the unsupervised run as horizontal lines.
-
-    Args:
-      summary: from `summarize`.
-      reference: its scores, or None.
-      title: above both.
-    """
-    from matplotlib import pyplot
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.2), sharex=True, constrained_layout=True)
-    counts = list(summary)
-    figure.suptitle(title)
-    for axis, name, label in zip(axes, ("accuracy", "iou"), ("accuracy", "IoU of the objects")):
-        for suffix, style, protocol in (("", "-", "one assignment"), ("_per_image", ":", "assignment per image")):
-            values = [summary[count][name + suffix] for count in counts]
-            axis.errorbar(counts, [value["mean"] for value in values], [value["std"] or 0 for value in values],
-                          color="tab:blue", linestyle=style, marker="o", markersize=4, capsize=3,
-                          label=f"N true masks, {protocol}")
-            if reference:
-                axis.axhline(
-                    reference[name + suffix], color="tab:orange", linestyle=style, label=f"no masks, {protocol}")
-        axis.set(xscale="log", xlabel="true masks to learn from, N", ylabel=label)
-        axis.set_xticks(counts, [str(count) for count in counts])
-        axis.minorticks_off()
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    pyplot.close(figure)
-    return buffer.getvalue()
-
-
-def table(summary: Dict[int, Dict[str, Dict[str, Optional[float]]]], reference: Optional[Dict[str, float]]) -> str:
-    """The same numbers as text."""
-    header = ["true masks", "Acc", "IoU", "Acc per image", "IoU per image"]
-    rows = [[count, *(runs.plus_minus(summary[count][name]) for name in runs.SCORES)] for count in summary]
-    if reference:
-        rows.append(["none (unsupervised)", *(f"{reference[name]:.3f}" for name in runs.SCORES)])
-    return runs.markdown(header, rows)
-
-
-# ---------------------------------------------------------------------------------------------------------- the command
 
 def numbers_of_labels(words: Sequence[str]) -> List[int]:
     """The numbers of --labels, ascending.

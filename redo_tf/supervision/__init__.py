@@ -1,0 +1,1 @@
+"""What `redo_tf.supervised` is made of: which pictures are for what, the training, the figure."""

@@ -1,0 +1,68 @@
+"""What is learned from true masks, when it stops, and which weights are scored."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tiny
+from redo_tf.errors import Diverged
+from redo_tf.experiments import runs
+from redo_tf.supervision import training
+
+
+def test_cross_entropy_is_the_mean_over_labelled_pixels():
+    masks = tf.constant([[[[0.25, 0.75], [0.5, 0.5]], [[0.9, 0.1], [0.3, 0.7]]]])
+    labels = tf.constant([[[0, 1], [255, 1]]], tf.uint8)
+    expected = -(np.log(0.25) + np.log(0.5) + np.log(0.7)) / 3
+    assert float(training.cross_entropy(masks, labels)) == pytest.approx(expected, rel=1e-5)
+    assert float(training.cross_entropy(masks, tf.fill([1, 2, 2], tf.constant(255, tf.uint8)))) == 0
+
+
+def train(seed=0, **settings):
+    val = tiny.pictures("val")
+    return training.train(tiny.config(), training.Settings(**settings), tiny.pictures("train"), val, val, seed)
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """f is one convolution."""
+    monkeypatch.setattr(training, "build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
+
+
+def test_the_mask_network_learns_from_masks():
+    untrained = train(learning_rate=0.0, max_steps=1)
+    trained = train(learning_rate=1e-2, max_steps=60, evaluate_every=20)
+    assert trained["labels"] == 16 and trained["best_step"] in (20, 40, 60)
+    assert trained["scoring"]["iou"] > untrained["scoring"]["iou"] + 0.1
+
+
+def test_a_seed_fixes_the_result_whatever_was_trained_before(toy):
+    options = dict(learning_rate=1e-2, max_steps=12, evaluate_every=4)
+    first = train(seed=1, **options)
+    other = train(seed=2, **options)
+    assert train(seed=1, **options) == first != other
+
+
+def test_training_stops_when_the_iou_no_longer_rises(toy):
+    # Nothing is learned at rate 0: the first evaluation is the best, and three more without a better one follow.
+    result = train(learning_rate=0.0, max_steps=100, evaluate_every=2, patience=3)
+    assert (result["best_step"], result["steps"]) == (2, 8)
+
+
+def test_the_best_weights_are_scored_not_the_last(toy, monkeypatch):
+    asked, networks = [], []
+    monkeypatch.setattr(training, "compile_segmenter", lambda network, size: networks.append(network))
+
+    def score(segment, config, pictures):
+        asked.append(networks[0].get_weights())
+        return {"iou": [0.2, 0.7, 0.6, 0.5, 0.0][len(asked) - 1]}
+    monkeypatch.setattr(runs, "score", score)
+    result = train(learning_rate=1e-2, max_steps=7, evaluate_every=2)  # The last step is evaluated too.
+    assert result["best_step"] == 4 and result["stopping"] == {"iou": 0.7}
+    assert all(map(np.array_equal, asked[4], asked[1])) and not np.array_equal(asked[4][0], asked[3][0])
+
+
+def test_divergence_is_told(toy):
+    with pytest.raises(Diverged, match="cross-entropy became nan at step .* lower --learning_rate"):
+        train(learning_rate=1e38, max_steps=10, evaluate_every=5)
