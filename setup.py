@@ -23,7 +23,8 @@ setup(
     description="Unsupervised object segmentation by redrawing (ReDO, NeurIPS 2019) in TensorFlow and Keras",
     python_requires=">=3.9,<3.12",
     packages=find_packages(include=["redo_tf*", "configs*", "export*"]),
-    package_data={"redo_tf.data": ["checksums.tsv"]},  # of the downloads
+    package_data={"redo_tf.data": ["checksums.tsv"],  # of the downloads
+                  "redo_tf.pretrained": ["*.tflite", "*.json"]},  # mask networks and their cards
     install_requires=[
         "tensorflow==2.15.1",  # the last release that TensorFlow Addons supports
         "keras==2.15.0",  # tf.keras of that release

@@ -16,6 +16,11 @@ TERMS = {
     "c2mnist": "Made from MNIST, CC BY-SA 3.0.",
     "lfw": "News photographs, collected for research; rights stay with their owners.",
 }
+LIMITS = {
+    "lfw": "For one large, upright, roughly centred face, as in the data set; other pictures get masks without meaning.",
+}
+UNKNOWN_LIMITS = "For pictures like those of the data set; others get masks without meaning."
+NO_MASKS = "No mask was used in training: the object is what could be redrawn on its own, not what somebody defined."
 UNKNOWN_TERMS = "Not stated here: see the terms of the data set before the model is passed on."
 
 
@@ -54,6 +59,7 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
         "outputs": dict(outputs),
         "dataset": config.data.dataset,
         "dataset_terms": TERMS.get(config.data.dataset, UNKNOWN_TERMS),
+        "limits": f"{LIMITS.get(config.data.dataset, UNKNOWN_LIMITS)} {NO_MASKS}",
         "step": row["step"],
         "restarts": row["restarts"],
         "seed": row["seed"],

@@ -1,4 +1,5 @@
-"""Trained mask networks in whatever form they lie on the disk: a run, a SavedModel, a .tflite file."""
+"""Trained mask networks in whatever form they lie on the disk: a run, a SavedModel, a .tflite file; or come with the
+package."""
 from __future__ import annotations
 
 import abc
@@ -9,6 +10,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
+from redo_tf import pretrained
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.errors import UserError
@@ -109,14 +111,18 @@ def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Se
     """The mask network at a path: a run's folder, a SavedModel's (with or without its version), or a .tflite file.
 
     Args:
-      path: of the model.
+      path: of the model; where nothing is there, the name of one that comes with the package (`pretrained.names`).
       interpreter: runs .tflite files; LiteRT's and tflite-runtime's have the same interface.
 
     Raises:
       UserError: nothing is there, or it is none of these, or it is damaged.
     """
     if not os.path.exists(path):
-        raise UserError(f"There is no model at {path}: name a run's folder, a SavedModel or a .tflite file.")
+        shipped = pretrained.path(path)
+        if not shipped:
+            raise UserError(f"There is no model at {path}: name a run's folder, a SavedModel or a .tflite file"
+                            f"{''.join(f', or {name}, which comes with the package' for name in pretrained.names())}.")
+        path = shipped
     if os.path.isfile(path):
         if not path.endswith(".tflite"):
             raise UserError(f"{path} is not a .tflite file: name a run's folder, a SavedModel or a .tflite file.")

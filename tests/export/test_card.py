@@ -37,6 +37,7 @@ def test_every_field(workdir):
         "restarts": 2, "seed": 9, "training_precision": "float32",
         "scores": {"accuracy": 0.5, "iou": 0.25, "accuracy_per_image": 0.75, "iou_per_image": 0.375},
         "region_sizes": [0.625, 0.25, 0.125],  # In the labels' order.
+        "limits": f"{card.UNKNOWN_LIMITS} {card.NO_MASKS}",
         "versions": {"redo_tf": redo_tf.__version__, "tensorflow": "2.15.1"}}
 
 
