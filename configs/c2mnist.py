@@ -11,5 +11,6 @@ def get_config():
     config = default.get_config()
     config.data.dataset = "c2mnist"
     config.model.regions = 3
+    config.collapse.smallest_region = 0.005  # A digit covers 2 to 3 % of a picture, less than the usual limit of 10 %.
     config.model.latent_size = 16
     return config
