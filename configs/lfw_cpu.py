@@ -27,6 +27,7 @@ def get_config():
     config.train.batch_size = 8
     config.train.steps = 20_000
     config.train.precision = fastest_on_cpu()
-    config.train.intra_op_threads = 1
+    # With bfloat16's faster arithmetic, operations gain more by running side by side than by being divided.
+    config.train.intra_op_threads = 1 if config.train.precision == "mixed_bfloat16" else 0
     config.train.mask_average = 0.998
     return config
