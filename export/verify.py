@@ -118,7 +118,7 @@ def verify(path: str, workdir: Workdir, data_dir: Optional[str], runtime: str, p
     results = compare(exported, run, np.asarray(split.images[chosen]), masks, data.regions(config.data.dataset))
     kind = {name: exported.card.get(name) for name in ("format", "quantize")}
     return {"model": path, **kind, "runtime": runtime, **results,
-            "latency": latencies(path, runtime, arithmetic(config))}
+            "latency": latencies(exported.path, runtime, arithmetic(config))}
 
 
 def table(results: Dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from redo_tf.build import build_mask_network, build_model
 from redo_tf.config import Config
 from redo_tf.layers.spectral_normalization import power_iteration
 from redo_tf.models import Discriminator, Encoder, MaskNetwork, Redo
+from redo_tf.precision import fastest_on_cpu
 from redo_tf.step import (
     DelayedStart, TrainingStep, build_optimizers, discriminator_loss, generator_loss, l2_decayed, make_fakes, networks,
     to_model_range)
@@ -462,9 +463,11 @@ def test_one_sampled_region_moves_its_own_generator_alone():
 def test_mixed_bfloat16_iterations_are_finite_and_near_float32s(run):
     low = build(like=run, train__precision="mixed_bfloat16")
     expected, actual = run(), low()
+    # Some thirty layers each round by up to 2⁻⁹, which adds up like a random walk: √30·2⁻⁹ = 0.011; twice that. Without
+    # bfloat16 instructions TensorFlow rounds each partial sum too: a kernel's gradient sums 4·32·32 places, √4096·2⁻⁹.
+    tolerance = 0.022 if fastest_on_cpu() == "mixed_bfloat16" else 0.125
     for name, value in expected.items():
-        # Some thirty layers each round by up to 2⁻⁹, which adds up like a random walk: √30·2⁻⁹ = 0.011; twice that.
-        np.testing.assert_allclose(actual[name], value, rtol=0.022, atol=0.022, err_msg=name)
+        np.testing.assert_allclose(actual[name], value, rtol=tolerance, atol=tolerance, err_msg=name)
     for step in (1, 2):
         assert all(np.isfinite(value).all() for value in low(step).values())
     assert all(variable.dtype == tf.float32 for variable in low.model.variables)
