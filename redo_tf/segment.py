@@ -3,7 +3,7 @@
   python -m redo_tf.segment --model=runs/lfw --input=photos --output=masks --overlay
   find photos -newer last | python -m redo_tf.segment --model=exported --input=- --output=masks
 
---model is a run's folder, a SavedModel or a .tflite file. For each picture NAME.jpg the output folder gets
+--model is a run's folder, a SavedModel, a .tflite file, or lfw, a network for faces that comes with the package. For each picture NAME.jpg the output folder gets
 
   NAME_mask.png           palette PNG of the picture's size; its pixels' values are labels, 0 the background
   NAME_overlay.png        with --overlay: the mask's colours over the picture
@@ -32,7 +32,7 @@ from redo_tf.photos.finding import find
 from redo_tf.photos.pipeline import exit_code, segment
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "A run's folder, a SavedModel or a .tflite file.")
+flags.DEFINE_string("model", None, "A run's folder, a SavedModel, a .tflite file, or lfw, which comes with the package.")
 flags.DEFINE_string(
     "input", None, "A picture, a folder (with all folders below), a glob, or - for paths on stdin, one a line.")
 flags.DEFINE_string("output", None, "Folder of the results.")
