@@ -3,7 +3,8 @@
   python -m redo_tf.segment --model=runs/lfw --input=photos --output=masks --overlay
   find photos -newer last | python -m redo_tf.segment --model=exported --input=- --output=masks
 
---model is a run's folder, a SavedModel, a .tflite file, or lfw, a network for faces that comes with the package. For each picture NAME.jpg the output folder gets
+--model is a run's folder, a SavedModel, a .tflite file, or lfw, a network for faces that comes with the package. For each
+picture NAME.jpg the output folder gets
 
   NAME_mask.png           palette PNG of the picture's size; its pixels' values are labels, 0 the background
   NAME_overlay.png        with --overlay: the mask's colours over the picture
