@@ -81,7 +81,16 @@ def resized(pictures: tf.Tensor, size: tf.Tensor, method: str = "antialias") -> 
     smaller = tf.reduce_any(size < tf.shape(pictures)[1:3])
     result = tf.cond(smaller, lambda: _smoothed(tf.cast(pictures, tf.float32), size),
                      lambda: tf.image.resize(pictures, size))
-    return tf.cast(tf.round(result), pictures.dtype) if whole else result
+    return tf.cast(whole_levels(result), pictures.dtype) if whole else result
+
+
+def whole_levels(values: tf.Tensor) -> tf.Tensor:
+    """Grey levels to the nearest whole one, halves upwards as in Pillow, so that every processor rounds alike.
+
+    Resized values often are halves but for the last bits, and those depend on the order of a sum: on the processor and on
+    how many pictures are resized together. One grey level in one pixel changes masks by .001. So a thousandth is added.
+    """
+    return tf.floor(values + (0.5 + 2 ** -10))
 
 
 def _smoothed(pictures: tf.Tensor, size: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ from PIL import Image
 import tiny
 from redo_tf.build import build_mask_network
 from redo_tf.data.cache import RESIZE, resize
-from redo_tf.segmentation import Segmentation, fitted_size, resized
+from redo_tf.segmentation import Segmentation, fitted_size, resized, whole_levels
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,13 @@ def test_resizing_is_the_one_of_training(method, side):
     actual = resized(tf.constant(picture[None]), tf.constant([32, 32]), method).numpy()[0]
     # Pillow rounds after either direction, the graph once.
     np.testing.assert_allclose(actual.astype(int), expected, atol=0 if method == "nearest" else 1)
+
+
+def test_halves_round_upwards_whichever_side_of_the_half_their_sum_fell():
+    halves = np.float32([0.5, 1.5, 127.5, 254.5])
+    either_side = np.stack([np.nextafter(halves, np.float32(0)), halves, np.nextafter(halves, np.float32(255))])
+    np.testing.assert_array_equal(whole_levels(either_side), [[1, 2, 128, 255]] * 3)
+    np.testing.assert_array_equal(whole_levels(np.float32([0, 0.49, 0.51, 255])), [0, 0, 1, 255])
 
 
 @pytest.mark.parametrize("size", [(32, 48), (31, 400), (300, 20)])
