@@ -113,13 +113,13 @@ class InferenceGraph:
         kernel, bias = self._logit_weights()
         x = reflect_pad(self.precision.activation("columns", x), 1)
         x = reflect_pad(self._convolve("columns", x, column_taps(kernel), strides=[1, BLOCK, 1, 1]), 2)
-        x = tf.nn.conv2d(x, row_sums(len(bias)), [1, 1, BLOCK, 1], "VALID")
-        x = tf.nn.bias_add(x, np.tile(bias, BLOCK**2))
+        sums, bias = row_sums(len(bias)), np.tile(bias, BLOCK**2)
+        if self.network.regions == 2:  # x and −x
+            sums, bias = (np.stack([part, -part], axis=-1).reshape(*part.shape[:-1], -1) for part in (sums, bias))
+        x = tf.nn.bias_add(tf.nn.conv2d(x, sums, [1, 1, BLOCK, 1], "VALID"), bias)
         logits = tf.nn.depth_to_space(x, BLOCK)
-        if self.network.regions > 2:
-            return tf.nn.softmax(logits)
         # Last of all, as whatever follows a sigmoid takes over its 8-bit range where convolutions are in 8 bits.
-        return tf.sigmoid(tf.concat([logits, -logits], axis=-1))
+        return tf.sigmoid(logits) if self.network.regions == 2 else tf.nn.softmax(logits)
 
     def _logit_weights(self):
         """Kernel and bias of the last convolution, in the labels' order and divided by the temperature."""
@@ -134,12 +134,17 @@ class InferenceGraph:
 
     def _normalized(self, norm: InstanceNormalization, x: tf.Tensor) -> tf.Tensor:
         """ReLU of the instance norm."""
-        x -= tf.reduce_mean(x, axis=[1, 2], keepdims=True)
+        x -= self._per_channel(tf.reduce_mean(x, axis=[1, 2], keepdims=True), x)
         variance = tf.reduce_mean(x * x, axis=[1, 2], keepdims=True)
-        scale = value(norm.scale)
+        scale, offset = value(norm.scale), value(norm.offset)[None, None, None]
         # scale / √(σ² + ε), which the converter would turn back into a reciprocal square root.
         gain = np.sign(scale) * tf.sqrt(scale**2 / (variance + EPSILON))
-        return tf.nn.relu(x * gain + value(norm.offset))
+        return tf.nn.relu(x * self._per_channel(gain, x) + self._per_channel(offset, x))
+
+    def _per_channel(self, values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """[B or 1, 1, 1, C] in a form that broadcasts fast to x's [B, H, W, C]."""
+        del x
+        return values
 
 
 def value(variable: tf.Variable) -> np.ndarray:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Dict, Tuple
 
+import numpy as np
 import tensorflow as tf
 
 from export.inference_graph import InferenceGraph
@@ -13,10 +14,28 @@ IN_PARALLEL = 8  # Pictures of one request that are decoded and segmented at a t
 
 class FastSegmentation(Segmentation):
     """The same function in the form that is fastest to run, its weights as constants: nothing is derived from them anew
-    for each picture."""
+    for each picture. Pictures of the training's size have a graph of their own, with every shape known."""
+
+    def masks(self, images: tf.Tensor) -> tf.Tensor:
+        side = self.image_size
+        # Not by tf.ensure_shape, from which TensorFlow's optimizer would conclude that all pictures have this size.
+        return tf.cond(tf.reduce_all(tf.shape(images)[1:3] == side),
+                       lambda: self.fitted_masks(tf.reshape(images, [-1, side, side, 3])),
+                       lambda: super(FastSegmentation, self).masks(images))
 
     def fitted_masks(self, images: tf.Tensor) -> tf.Tensor:
-        return InferenceGraph(self.mask_network, self.order)(tf.cast(images, tf.float32) / 255)
+        return _ServedGraph(self.mask_network, self.order)(tf.cast(images, tf.float32) / 255)
+
+
+class _ServedGraph(InferenceGraph):
+    """With TensorFlow's kernels one larger convolution takes less time than four small ones, and files may be larger."""
+
+    def _upsampled_by_pooling(self, name: str, x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+        return self._upsampled_by_merging(name, x, kernel)
+
+    def _per_channel(self, values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        # For whole lines: TensorFlow broadcasts a few values at a time slowly.
+        return values if x.shape[2] is None else values + tf.zeros([1, 1, *x.shape[2:]])
 
 
 def servable(segmentation: Segmentation) -> Tuple[tf.Module, Dict[str, tf.types.experimental.GenericFunction]]:
