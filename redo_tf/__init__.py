@@ -2,7 +2,10 @@
 import os
 import platform
 import sys
+import time
 import warnings
+
+STARTED = time.perf_counter()  # Before TensorFlow is imported, which takes seconds.
 
 if not (3, 9) <= sys.version_info[:2] < (3, 12):
     sys.stderr.write("ReDO-TF needs Python 3.9, 3.10 or 3.11, which TensorFlow 2.15 is built for; this is Python %d.%d.\n"

@@ -13,6 +13,7 @@ import json
 
 from absl import flags
 
+import redo_tf
 from redo_tf import cli, data, environment
 from redo_tf.files import write_text
 from redo_tf.recipe_flags import config_from_flags
@@ -31,7 +32,7 @@ def main() -> None:
     for split in ("train", "val"):  # A mistake in the data shows before the run's folder is touched.
         data.load_configured(config.data, split, cli.DATA_DIR.value)
     workdir.claim(config, FLAGS.restart)
-    trainer = Trainer(config, workdir, cli.DATA_DIR.value)
+    trainer = Trainer(config, workdir, cli.DATA_DIR.value, started=redo_tf.STARTED)
     write_text(workdir.file("environment.json"), json.dumps(environment.describe(), indent=2) + "\n")
     summary = trainer.run()
     best = summary["best"]
@@ -40,6 +41,8 @@ def main() -> None:
         print(f"Best validation IoU {best['val/iou']:.3f}, accuracy {best['val/accuracy']:.3f} (one assignment for the "
               f"whole set) at step {best['step']}; per image {best['val/iou_per_image']:.3f}, "
               f"{best['val/accuracy_per_image']:.3f}.")
+    if trainer.stopwatch.times:  # There were iterations left.
+        print(f"Time: {trainer.stopwatch}.")
     print(f"Pictures: {workdir.file('samples', 'step_%07d.png' % summary['steps'])}")
 
 

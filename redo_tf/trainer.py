@@ -21,6 +21,7 @@ from redo_tf.models import compose
 from redo_tf.pictures import png, sample_grid
 from redo_tf.progress import bar
 from redo_tf.step import TrainingStep, build_optimizers, to_model_range
+from redo_tf.stopwatch import Stopwatch
 from redo_tf.window import Window
 from redo_tf.workdir import Workdir
 
@@ -58,14 +59,19 @@ class Trainer:
       workdir: where the run is written; continued when it is already there.
       data_dir: where the data set lies or is prepared.
       strategy: by default every GPU, or else the CPU.
+      started: `time.perf_counter()` when the process began, or else now; the first iteration ends the start-up.
+
+    Attributes:
+      stopwatch: where the time of this process went.
 
     Raises:
       UserError: the batch cannot be shared among the replicas, or the data set is missing or too small.
     """
 
     def __init__(self, config: Config, workdir: Workdir, data_dir: Optional[str] = None,
-                 strategy: Optional[tf.distribute.Strategy] = None):
+                 strategy: Optional[tf.distribute.Strategy] = None, started: Optional[float] = None):
         self.config, self.workdir = config, workdir
+        self.started, self.stopwatch = started or time.perf_counter(), Stopwatch()
         self.strategy = strategy or default_strategy()
         replicas = self.strategy.num_replicas_in_sync
         if config.train.batch_size % replicas:
@@ -186,6 +192,10 @@ class Trainer:
                 pending = []
                 seconds = time.perf_counter() - clock
                 self.window.add(fetched, seconds, timed=traced)
+                if traced or self.stopwatch.times:
+                    self.stopwatch.add("iterations", seconds, len(next(iter(fetched.values()))))
+                else:
+                    self.stopwatch.add("start-up", time.perf_counter() - self.started)
                 traced = True
                 self.progress["seconds"].assign_add(seconds)
                 self.progress["step"].assign(step)
@@ -194,7 +204,8 @@ class Trainer:
                                      Lz=f"{means['generator/information']:.2f}",
                                      sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
                 if due["evaluate"]:
-                    row = self._evaluate(step, restarts)
+                    with self.stopwatch.of("evaluations"):
+                        row = self._evaluate(step, restarts)
                     progress.write(self._line(row), file=progress.fp)
                     if row["collapsed"] and self._may_restart(step, restarts):
                         logging.warning(
@@ -204,9 +215,11 @@ class Trainer:
                             self.config.collapse.smallest_region, self.seed(restarts + 1))
                         return "collapsed"
                 if due["sample"]:
-                    self._write_samples(step)
+                    with self.stopwatch.of("sample grids"):
+                        self._write_samples(step)
                 if due["save"]:
-                    self._save()
+                    with self.stopwatch.of("checkpoints"):
+                        self._save()
                 if stop is not None and step < config.steps:
                     raise Interrupted(f"Stopped and saved at step {step}: the same command continues.", stop)
                 clock = time.perf_counter()

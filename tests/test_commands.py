@@ -108,7 +108,11 @@ def test_training_ends_with_code_0_and_tells_its_scores_and_pictures(finished):
     lines = done.stdout.splitlines()
     assert re.fullmatch(r"Finished 120 steps in \d+ s, 0 restart\(s\)\.", lines[0])
     assert lines[1].startswith(f"Best validation IoU {best['val/iou']:.3f}, accuracy {best['val/accuracy']:.3f} ")
-    assert lines[2] == f"Pictures: {workdir / 'samples' / 'step_0000120.png'}"
+    # 119 iterations: the first one ends the start-up.
+    spent = [rf"{part} \d+\.\d s \(\d+\.\d %\)" for part in (
+        "1 start-up", "119 iterations", "24 checkpoints", "3 evaluations", "1 sample grids")]
+    assert re.fullmatch(f"Time: {', '.join(spent)}\\.", lines[2])
+    assert lines[3] == f"Pictures: {workdir / 'samples' / 'step_0000120.png'}"
     assert (workdir / "samples" / "step_0000120.png").exists()
     for text in ("Traceback", "TensorFlow Addons", "cuda", "Warning", "WARNING", "retracing"):
         assert text not in done.stderr
