@@ -4,7 +4,7 @@
 
 The method needs pictures of one kind, each with one kind of object in front of what is around it. There is no published
 result on your pictures, of course; this is the recipe of Flowers-102, with batches of 16, so that twenty pictures are
-enough to begin with. It wants a GPU (`pip install redo-tf[gpu]`).
+enough to begin with. It wants a GPU (`pip install ".[gpu]"`).
 """
 from configs import flowers
 

@@ -5,7 +5,7 @@ released code's widths, losses and learning rates; generator width 64; batch 25 
 
   python -m redo_tf.train --dataset=lfw --data_dir=ARCHIVES
 
-This wants a GPU (`pip install redo-tf[gpu]`). It has not been trained to the end with this
+This wants a GPU (`pip install ".[gpu]"`). It has not been trained to the end with this
 package yet, so no time or score is given here.
 """
 from configs import default

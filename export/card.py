@@ -43,7 +43,8 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
 
     Returns:
       What JSON can hold. `scores` has the fields of `metrics.scores` on the validation split, and is empty where that
-      has no masks; `git_revision` is null outside a checkout.
+      has no masks; `git_revision` is the exporting program's, null outside a checkout;
+      `training_git_revision` is what the run noted of its own, null where it noted nothing.
     """
     config = workdir.load_config()
     return {
@@ -69,6 +70,7 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
         "region_sizes": [row["val/region_sizes"][region] for region in row["val/order"]],
         "versions": {"redo_tf": redo_tf.__version__, "tensorflow": tf.__version__},
         "git_revision": git_revision(),
+        "training_git_revision": workdir.environment().get("git commit"),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         **details,
     }

@@ -17,6 +17,13 @@ DATA_DIR = flags.DEFINE_string(
 MASK_DIR = flags.DEFINE_string("mask_dir", None, "With --dataset=folder: folder of masks that have their pictures' names.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. Training's default: runs/DATASET.")
 
+# What to do about an error of the operating system that a person can mend.
+ADVICE = {
+    **dict.fromkeys([errno.ENOSPC, errno.EDQUOT], "make room or choose another folder"),
+    **dict.fromkeys([errno.EACCES, errno.EROFS], "choose another folder or change its permissions"),
+    **dict.fromkeys([errno.ENOTDIR, errno.EEXIST], "a file is where a folder should be; choose another path"),
+    errno.EISDIR: "that is a folder; name a file in it",
+}
 COMMANDS = {
     "train": "redo_tf.train",
     "evaluate": "redo_tf.evaluate",
@@ -72,10 +79,10 @@ def _exit_code(body: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         message, code = "Interrupted.", 130
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOTDIR):
+        if error.errno not in ADVICE:
             raise
-        where = f" at {error.filename}" if error.filename else ""
-        message, code = f"{os.strerror(error.errno)}{where}: free the disk or choose another folder.", 2
+        path = error.filename2 or error.filename  # Of a renaming, where to.
+        message, code = f"{os.strerror(error.errno)}{f' at {path}' if path else ''}: {ADVICE[error.errno]}.", 2
     print(message, file=sys.stderr)
     return code
 
@@ -117,7 +124,7 @@ class _PlainFormatter(logging.PythonFormatter):
 
 
 def main() -> None:
-    """`redo-tf SUBCOMMAND --flags`: the same as `python -m redo_tf.SUBCOMMAND --flags`."""
+    """`redo-tf SUBCOMMAND --flags`: the same as `python -m MODULE --flags`, with the modules of `COMMANDS`."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help", "help"):
         print("usage: redo-tf SUBCOMMAND [--flags]\n\nSubcommands (each has a --help):")

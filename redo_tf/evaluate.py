@@ -34,7 +34,9 @@ DATASET = flags.DEFINE_string("dataset", None, "Data set, with --model. Default:
 
 def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_size: int = 64,
                  mask_dir: Optional[str] = None) -> Dict[str, Any]:
-    """Scores of a run on a split; see `evaluation.evaluate`. `mask_dir` takes the place of the run's own.
+    """Scores of a run on a split; see `evaluation.evaluate`, but region sizes are in the labels' order.
+
+    `mask_dir` takes the place of the run's own.
 
     Raises:
       UserError: no run, no data, or a split without masks.
@@ -76,14 +78,15 @@ def _evaluate(segment: Segmenter, config: DataConfig, regions: int, split: str, 
                         "choose another --split, or name the masks of a folder with --mask_dir=….")
     results = evaluate(segment, evaluation_batches(pictures.images, batch_size=batch_size), pictures.masks,
                        data.regions(config.dataset), regions)
-    return {"dataset": config.dataset, "split": split, "pictures": len(pictures.images), **results}
+    sizes = [results["region_sizes"][region] for region in results["order"]]
+    return {"dataset": config.dataset, "split": split, "pictures": len(pictures.images), **results, "region_sizes": sizes}
 
 
 def table(results: Dict[str, Any]) -> str:
     """The scores, readable."""
     sizes = ", ".join(f"{size:.3f}" for size in results["region_sizes"])
     return "\n".join([
-        f"{results['dataset']} {results['split']}, {results['pictures']} pictures, mean region sizes {sizes}",
+        f"{results['dataset']} {results['split']}, {results['pictures']} pictures, mean region sizes {sizes}, the background's first",
         f"{'':34}{'accuracy':>10}{'IoU':>10}",
         f"{'one assignment for the whole set':34}{results['accuracy']:10.4f}{results['iou']:10.4f}",
         f"{'best assignment for each picture':34}{results['accuracy_per_image']:10.4f}{results['iou_per_image']:10.4f}"])

@@ -108,6 +108,14 @@ class Workdir:
         if len(kept) < len(rows):
             self._write_metrics(kept)
 
+    def environment(self) -> Dict[str, str]:
+        """What `environment.describe` noted when the run was last started; {} where nothing is noted."""
+        try:
+            with open(self.file("environment.json"), encoding="utf-8") as file:
+                return json.load(file)
+        except (OSError, ValueError):
+            return {}
+
     def write_summary(self, summary: Dict[str, Any]) -> None:
         write_text(self.file("summary.json"), json.dumps(summary, indent=2) + "\n")
 

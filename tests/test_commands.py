@@ -21,6 +21,7 @@ from redo_tf.checkpoints import Checkpoints, is_readable
 from redo_tf.config import to_json
 from redo_tf.data import shapes
 from redo_tf.errors import Diverged, Interrupted, UserError
+from redo_tf.files import write_whole
 from redo_tf.step import to_model_range
 from redo_tf.recipe_flags import resolve
 from redo_tf.workdir import Workdir
@@ -304,15 +305,27 @@ def test_help_of_a_module_is_the_same():
     (Interrupted("Stopped.", signal.SIGINT), 130, "Stopped.\n"),
     (KeyboardInterrupt(), 130, "Interrupted.\n"),
     (OSError(28, "No space left on device", "/runs/a"), 2,
-     "No space left on device at /runs/a: free the disk or choose another folder.\n"),
+     "No space left on device at /runs/a: make room or choose another folder.\n"),
     (PermissionError(13, "Permission denied", "/runs/a"), 2,
-     "Permission denied at /runs/a: free the disk or choose another folder.\n"),
+     "Permission denied at /runs/a: choose another folder or change its permissions.\n"),
 ])
 def test_exit_codes(capsys, error, code, message):
     def body():
         raise error
     assert cli._exit_code(body) == code
     assert capsys.readouterr() == ("", message)
+
+
+def test_outputs_that_cannot_be_written_end_with_code_2(tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for path, named, message in (
+            ("folder", "folder", "Is a directory at {}: that is a folder; name a file in it.\n"),
+            ("file/a.png", "file", "File exists at {}: a file is where a folder should be; choose another path.\n"),
+            ("file/b/a.png", "file/b", "Not a directory at {}: a file is where a folder should be; choose another path.\n")):
+        assert cli._exit_code(lambda: write_whole(str(tmp_path / path), b"")) == 2
+        assert capsys.readouterr() == ("", message.format(tmp_path / named))
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 
 
 def test_success_is_code_0_and_silent(capsys):

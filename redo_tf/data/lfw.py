@@ -153,8 +153,10 @@ class Lfw(PictureBuilder):
         required=(IMAGES,),
         optional=(PARTS, *LISTS.values()),
         page=(
-            "http://vis-www.cs.umass.edu/lfw/ (a mirror of the pictures: https://figshare.com/ndownloader/files/5976015)"
+            "https://ndownloader.figshare.com/files/5976015 (the pictures; the part labels were at "
+            "http://vis-www.cs.umass.edu/lfw/part_labels/, and no mirror is known: without them nothing is scored)"
         ),
+        urls={IMAGES: "https://ndownloader.figshare.com/files/5976015"},
     )
     MANUAL_DOWNLOAD_INSTRUCTIONS = SOURCES.instructions
     DESCRIPTION = (

@@ -109,7 +109,7 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
                               f"metrics.jsonl, step {best['step']}")
     return Run(name, workdir.path, config, rows, _read_json(workdir.file("summary.json")),
                [scores[key] for key in data.SPLITS if key in scores], remark, _samples(workdir, rows, samples), masks,
-               _sessions(workdir), _read_json(workdir.file("environment.json")) or {})
+               _sessions(workdir), workdir.environment())
 
 
 def best_row(rows: List[Dict[str, Any]]) -> Optional[Dict[str, Any]]:

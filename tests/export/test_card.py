@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 
 import pytest
 
@@ -21,6 +22,7 @@ ROW = {"step": 40, "restarts": 2, "seed": 9, "val/order": [2, 0, 1], "val/ordere
 def workdir(tmp_path) -> Workdir:
     (tmp_path / "config.json").write_text(to_json(tiny.config(
         "data.dataset=c2mnist", "data.image_size=64", "data.resize=nearest", "model.regions=3", "seed=7")))
+    (tmp_path / "environment.json").write_text('{"git commit": "a1b2", "host": "private"}')
     return Workdir(str(tmp_path))
 
 
@@ -34,7 +36,7 @@ def test_every_field(workdir):
         "format": "SavedModel", "version": 4, "regions": 3, "labels": ["background", "object 1", "object 2"],
         "image_size": 64, "resize": "nearest", "order": [2, 0, 1], "ordered_by": "masks",
         "inputs": {"images": "pictures"}, "outputs": {"masks": "masks"}, "dataset": "c2mnist", "step": 40,
-        "restarts": 2, "seed": 9, "training_precision": "float32",
+        "restarts": 2, "seed": 9, "training_git_revision": "a1b2", "training_precision": "float32",
         "scores": {"accuracy": 0.5, "iou": 0.25, "accuracy_per_image": 0.75, "iou_per_image": 0.375},
         "region_sizes": [0.625, 0.25, 0.125],  # In the labels' order.
         "limits": f"{card.UNKNOWN_LIMITS} {card.NO_MASKS}",
@@ -50,6 +52,14 @@ def test_a_run_without_masks_has_no_scores(workdir):
     row = {name: value for name, value in ROW.items() if "accuracy" not in name and "iou" not in name}
     built = card.build(workdir, {**row, "val/ordered_by": "border"}, format="SavedModel", inputs={}, outputs={})
     assert built["scores"] == {} and built["ordered_by"] == "border"
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_a_run_without_notes_of_its_revision(workdir, content):
+    os.unlink(workdir.file("environment.json"))
+    if content:
+        open(workdir.file("environment.json"), "w").write(content)
+    assert card.build(workdir, ROW, format="TFLite", inputs={}, outputs={})["training_git_revision"] is None
 
 
 def test_two_regions_are_background_and_object():
