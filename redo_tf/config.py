@@ -11,7 +11,7 @@ import sys
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union, get_args, get_origin, get_type_hints
 
 from redo_tf.errors import UserError
-from redo_tf.models.sizes import halvings
+from redo_tf.sizes import halvings
 
 
 @dataclasses.dataclass

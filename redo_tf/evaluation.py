@@ -6,7 +6,9 @@ from typing import Any, Callable, Dict, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from redo_tf import metrics
+from redo_tf import data, metrics
+from redo_tf.config import Config
+from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.step import to_model_range
 
 Segmenter = Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
@@ -54,3 +56,11 @@ def evaluate(segment: Segmenter, batches: tf.data.Dataset, masks: Optional[np.nd
     else:
         results.update(order=metrics.order_by_border(np.concatenate(found), regions), ordered_by="border")
     return results
+
+
+def score(segment: Segmenter, config: Config, pictures: data.Split) -> Dict[str, float]:
+    """Accuracy and IoU, by both protocols, on pictures that have masks; `segment` is from `compile_segmenter`."""
+    results = evaluate(
+        segment, evaluation_batches(pictures.images, batch_size=64), pictures.masks, data.regions(config.data.dataset),
+        config.model.regions)
+    return {name: results[name] for name in metrics.SCORES}

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 UNLABELLED = 255
+SCORES = ("accuracy", "iou", "accuracy_per_image", "iou_per_image")  # of `scores`; the last two assign for each image
 
 
 def confusion(labels: np.ndarray, regions: np.ndarray, classes: int, count: int) -> np.ndarray:

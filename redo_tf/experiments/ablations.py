@@ -15,11 +15,12 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
 from absl import flags
 
-from redo_tf import cli, config as configuration
+from redo_tf import cli, config as configuration, tables
 from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.experiments import runs
 from redo_tf.files import write_text
+from redo_tf.metrics import SCORES
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.workdir import Workdir
 
@@ -123,7 +124,7 @@ def result(workdir: Workdir) -> Dict[str, Any]:
     last = rows[-1]
     last_start = [row for row in rows if row["restarts"] == last["restarts"]]
     best = max(last_start, key=lambda row: row.get("val/iou", row["step"]))
-    return {"step": best["step"], **{f"val/{name}": best.get(f"val/{name}") for name in runs.SCORES},
+    return {"step": best["step"], **{f"val/{name}": best.get(f"val/{name}") for name in SCORES},
             "restarts": last["restarts"], "last_step": last["step"], "smallest_region": min(last["val/region_sizes"]),
             "collapsed": last["collapsed"]}
 
@@ -137,7 +138,7 @@ def table(results: Dict[str, Dict[str, Any]]) -> str:
                 *(found.get(field, "–") for field in ("step", "last_step", "restarts")),
                 f"{found['smallest_region']:.3f}" if "smallest_region" in found else "–", outcome]
 
-    return runs.markdown(
+    return tables.markdown(
         ["ablation", "changes", "val IoU", "val Acc", "IoU per image", "Acc per image", "best step", "last step",
          "restarts", "smallest region", "outcome"], [cells(name, found) for name, found in results.items()]) + "\n"
 
@@ -145,7 +146,7 @@ def table(results: Dict[str, Dict[str, Any]]) -> str:
 def main() -> None:
     recipe = config_from_flags()
     if LIST.value:
-        print(runs.markdown(["ablation", "changes", "what is known of it"],
+        print(tables.markdown(["ablation", "changes", "what is known of it"],
                             [[name, described(name, recipe), ABLATIONS[name].known] for name in ABLATIONS]))
         return
     folder = runs.folder_of("ablations", recipe)

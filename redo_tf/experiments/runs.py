@@ -11,22 +11,20 @@ import subprocess
 import sys
 from typing import Any, Dict, List, Optional, Sequence
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from redo_tf import cli, config as configuration, data
 from redo_tf.config import Config
-from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.errors import Interrupted, UserError
-from redo_tf.evaluation import Segmenter, compile_segmenter, evaluate
+from redo_tf.evaluation import compile_segmenter, score
+from redo_tf.metrics import SCORES
 from redo_tf.recipe_flags import FLAGS
 from redo_tf.segmenter import load_mask_network
 from redo_tf.trainer import StopSignals
 from redo_tf.workdir import Workdir
 
 TRAIN = (sys.executable, "-m", "redo_tf.train")
-SCORES = ("accuracy", "iou", "accuracy_per_image", "iou_per_image")
 
 
 # ------------------------------------------------------------------------------------------------------------- training
@@ -46,13 +44,14 @@ def same_flags() -> List[str]:
     return [f"--{name}={value}" for name, value in given if value is not None]
 
 
-def is_finished(workdir: Workdir, config: Config) -> bool:
-    """Whether a run of this configuration is complete there.
+def is_finished(workdir: Workdir, config: Config, pictures: Dict[str, str]) -> bool:
+    """Whether a run of this configuration, on these pictures (`data.fingerprints`), is complete there.
 
     Raises:
-      UserError: a run of another configuration is there, or a longer one; or the folder cannot be written.
+      UserError: a run of another configuration or on other pictures is there, or a longer one; or the folder cannot be
+        written.
     """
-    workdir.check(config)
+    workdir.check(config, pictures)
     try:
         with open(workdir.file("summary.json"), encoding="utf-8") as file:
             steps = json.load(file)["steps"]
@@ -109,7 +108,9 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
       SystemExit: a run failed, with its exit code, after it has printed why.
     """
     places = {name: Workdir(folder.file(name)) for name in changes}
-    finished = {name: is_finished(places[name], overridden(config, changes[name])) for name in changes}
+    configs = {name: overridden(config, assignments) for name, assignments in changes.items()}
+    finished = {name: is_finished(places[name], configs[name], data.fingerprints(configs[name].data, cli.DATA_DIR.value))
+                for name in changes}
     failed = []
     with StopSignals() as signals:
         for number, (name, assignments) in enumerate(changes.items(), start=1):
@@ -128,14 +129,6 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
 
 
 # -------------------------------------------------------------------------------------------------------------- scoring
-
-def score(segment: Segmenter, config: Config, pictures: data.Split) -> Dict[str, float]:
-    """Accuracy and IoU, by both protocols, on pictures that have masks; `segment` is from `compile_segmenter`."""
-    results = evaluate(
-        segment, evaluation_batches(pictures.images, batch_size=64), pictures.masks, data.regions(config.data.dataset),
-        config.model.regions)
-    return {name: results[name] for name in SCORES}
-
 
 def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str]) -> Dict[str, Any]:
     """Scores of a run's best mask network.
@@ -158,30 +151,6 @@ def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str]) 
         pictures = data.load_configured(config.data, split, data_dir)
         scores[split] = score(segment, config, pictures) if pictures.masks is not None else None
     return scores
-
-
-# --------------------------------------------------------------------------------------------------------------- tables
-
-def mean_and_deviation(values: Sequence[float]) -> Dict[str, Optional[float]]:
-    """`mean`, and `std`, the sample standard deviation (n − 1 in the denominator), None for a single value."""
-    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
-
-
-def plus_minus(summary: Optional[Dict[str, Optional[float]]]) -> str:
-    """`.917 ± .002` of a mean and deviation, a dash for None."""
-    if summary is None:
-        return "–"
-    deviation = "" if summary["std"] is None else f" ± {summary['std']:.3f}"
-    return f"{summary['mean']:.3f}{deviation}"
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table whose columns are aligned as plain text too."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in cells]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
 
 
 def folder_of(what: str, config: Config) -> Workdir:

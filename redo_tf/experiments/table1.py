@@ -14,10 +14,11 @@ from typing import Any, Dict, List
 
 from absl import flags
 
-from redo_tf import cli, config as configuration
+from redo_tf import cli, config as configuration, tables
 from redo_tf.config import Config
 from redo_tf.experiments import runs
 from redo_tf.files import write_text
+from redo_tf.metrics import SCORES
 from redo_tf.published import TABLE_1
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.workdir import Workdir
@@ -37,7 +38,7 @@ def summarize(results: List[Dict[str, Any]]) -> Dict[str, Any]:
       results: for each run, what `runs.score_run` returns.
     """
     return {split: None if results[0][split] is None else
-            {name: runs.mean_and_deviation([result[split][name] for result in results]) for name in runs.SCORES}
+            {name: tables.mean_and_deviation([result[split][name] for result in results]) for name in SCORES}
             for split in SPLITS}
 
 
@@ -50,11 +51,11 @@ def table(dataset: str, results: List[Dict[str, Any]]) -> str:
             found = [(summary[split] or {}).get(name + suffix) for name in ("accuracy", "iou")]
             # The paper has one protocol only.
             theirs = published.get(split, {}) if suffix else {}
-            rows.append([split, protocol, *map(runs.plus_minus, found), *(
-                runs.plus_minus(dict(zip(("mean", "std"), theirs[name])) if name in theirs else None)
+            rows.append([split, protocol, *map(tables.plus_minus, found), *(
+                tables.plus_minus(dict(zip(("mean", "std"), theirs[name])) if name in theirs else None)
                 for name in ("accuracy", "iou"))])
-    scores = runs.markdown(["split", "protocol", "Acc", "IoU", "published Acc", "published IoU"], rows)
-    each = runs.markdown(
+    scores = tables.markdown(["split", "protocol", "Acc", "IoU", "published Acc", "published IoU"], rows)
+    each = tables.markdown(
         ["seed", "restarts", "best step", "val IoU", "test Acc", "test IoU"],
         [[result["seed"], result["restarts"], result["step"],
           *(f"{result[split][name]:.3f}" if result[split] else "–"

@@ -6,7 +6,7 @@ from typing import Sequence
 import tensorflow as tf
 
 from redo_tf.layers import DownBlock, Orthogonal, SelfAttention
-from redo_tf.models.sizes import fit_widths
+from redo_tf.sizes import fit_widths
 
 
 class ResidualTrunk(tf.keras.layers.Layer):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from redo_tf.layers import Orthogonal, SelfAttention, SpectralNormalization, UpBlock
 from redo_tf.layers.instance_normalization import CONDITIONAL_NORMALIZATIONS
-from redo_tf.models.sizes import SMALLEST_MAP, halvings
+from redo_tf.sizes import SMALLEST_MAP, halvings
 
 
 class RegionGenerator(tf.keras.Model):

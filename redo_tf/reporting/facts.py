@@ -14,11 +14,11 @@ from absl import logging
 from redo_tf import data
 from redo_tf.config import Config
 from redo_tf.errors import UserError
+from redo_tf.metrics import SCORES
 from redo_tf.pictures import png
 from redo_tf.scored_masks import choose, draw, segment_split
 from redo_tf.workdir import Workdir
 
-SCORES = ("accuracy", "iou", "accuracy_per_image", "iou_per_image")
 MASKS_SHOWN = 4  # of each group
 
 

@@ -5,10 +5,11 @@ import datetime
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from redo_tf.config import flatten
+from redo_tf.metrics import SCORES
 from redo_tf.published import TABLE_1
 from redo_tf.reporting.assets import SCRIPT, STYLE
 from redo_tf.reporting.charts import Line, Mark, line_chart
-from redo_tf.reporting.facts import SCORES, Run
+from redo_tf.reporting.facts import Run
 from redo_tf.reporting.markup import Html, element, join, png_image
 
 # Nothing is fetched: not even what somebody might smuggle into a name.

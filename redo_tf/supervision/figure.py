@@ -4,14 +4,15 @@ from __future__ import annotations
 import io
 from typing import Any, Dict, Optional, Sequence
 
-from redo_tf.experiments import runs
+from redo_tf import tables
+from redo_tf.metrics import SCORES
 
 
 def summarize(results: Sequence[Dict[str, Any]]) -> Dict[int, Dict[str, Dict[str, Optional[float]]]]:
     """N → score → its mean and sample standard deviation over the seeds; N ascends."""
     counts = sorted({result["labels"] for result in results})
-    return {count: {name: runs.mean_and_deviation(
-        [result["scoring"][name] for result in results if result["labels"] == count]) for name in runs.SCORES}
+    return {count: {name: tables.mean_and_deviation(
+        [result["scoring"][name] for result in results if result["labels"] == count]) for name in SCORES}
         for count in counts}
 
 
@@ -51,7 +52,7 @@ def plot(summary: Dict[int, Dict[str, Dict[str, Optional[float]]]], reference: O
 def table(summary: Dict[int, Dict[str, Dict[str, Optional[float]]]], reference: Optional[Dict[str, float]]) -> str:
     """The same numbers as text."""
     header = ["true masks", "Acc", "IoU", "Acc per image", "IoU per image"]
-    rows = [[count, *(runs.plus_minus(summary[count][name]) for name in runs.SCORES)] for count in summary]
+    rows = [[count, *(tables.plus_minus(summary[count][name]) for name in SCORES)] for count in summary]
     if reference:
-        rows.append(["none (unsupervised)", *(f"{reference[name]:.3f}" for name in runs.SCORES)])
-    return runs.markdown(header, rows)
+        rows.append(["none (unsupervised)", *(f"{reference[name]:.3f}" for name in SCORES)])
+    return tables.markdown(header, rows)

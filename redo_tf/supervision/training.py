@@ -11,8 +11,7 @@ from redo_tf import data
 from redo_tf.build import build_mask_network
 from redo_tf.config import Config
 from redo_tf.errors import Diverged
-from redo_tf.evaluation import compile_segmenter
-from redo_tf.experiments import runs
+from redo_tf.evaluation import compile_segmenter, score
 from redo_tf.metrics import UNLABELLED
 from redo_tf.progress import bar
 from redo_tf.step import l2_decayed, to_model_range
@@ -45,7 +44,8 @@ def train(config: Config, settings: Settings, training: data.Split, stopping: da
     """Trains one mask network from scratch and scores it.
 
     Args:
-      config: the recipe; its data, mask network, batch size, precision and optimiser's constants are used.
+      config: the recipe; its data, mask network, batch size, precision and weight decay are used. Adam's constants are
+        Keras's own.
       settings: of the training.
       training, stopping, scoring: pictures with masks.
       seed: of the weights and of the batches.
@@ -86,10 +86,10 @@ def train(config: Config, settings: Settings, training: data.Split, stopping: da
             if not np.isfinite(loss):
                 raise Diverged(f"The cross-entropy became {float(loss)} at step {step}, with {len(training.ids)} masks "
                                f"and seed {seed}: try a lower --learning_rate.")
-            scores, since = runs.score(segment, config, stopping), since + 1
+            scores, since = score(segment, config, stopping), since + 1
             if best is None or scores["iou"] > best["stopping"]["iou"]:
                 best, best_weights, since = {"best_step": step, "stopping": scores}, network.get_weights(), 0
             progress.set_postfix(loss=f"{float(loss):.3f}", IoU=f"{scores['iou']:.3f}")
     network.set_weights(best_weights)
     return {"labels": len(training.ids), "seed": seed, "steps": step, **best,
-            "scoring": runs.score(segment, config, scoring)}
+            "scoring": score(segment, config, scoring)}

@@ -48,6 +48,11 @@ sys.exit(128 + received[0])
 """
 
 
+@pytest.fixture(autouse=True)
+def no_data(monkeypatch):
+    monkeypatch.setattr(runs.data, "fingerprints", lambda config, data_dir: {})
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch, parse):
     (tmp_path / "program.py").write_text(PROGRAM)
@@ -132,25 +137,5 @@ def test_what_cannot_be_reused_is_told_before_anything_starts(folder):
     (folder / "third" / "checkpoints" / "ckpt-5.index").write_text("")
     (folder / "third" / "config.json").write_text(to_json(tiny.config("seed=77")))
     with pytest.raises(UserError, match="seed is 77 there and 0 here"):
-        runs.is_finished(workdir, tiny.config())
+        runs.is_finished(workdir, tiny.config(), {})
     assert not (folder / "started").exists()
-
-
-def test_deviation_is_the_samples():
-    # Squares of −1.5, −0.5, 0.5, 1.5 sum to 5; over 3.
-    assert runs.mean_and_deviation([1, 2, 3, 4]) == {"mean": 2.5, "std": pytest.approx((5 / 3) ** 0.5)}
-    assert runs.mean_and_deviation([0.25]) == {"mean": 0.25, "std": None}
-
-
-def test_means_are_written_with_their_deviation_where_there_is_one():
-    assert runs.plus_minus({"mean": 0.9166, "std": 0.0021}) == "0.917 ± 0.002"
-    assert runs.plus_minus({"mean": 0.25, "std": None}) == "0.250"
-    assert runs.plus_minus(None) == "–"
-
-
-def test_columns_are_aligned():
-    assert runs.markdown(["a", "long"], [["wide", 1], ["–", ""]]).splitlines() == [
-        "| a    | long |",
-        "|------|------|",
-        "| wide | 1    |",
-        "| –    |      |"]

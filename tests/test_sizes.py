@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from redo_tf.models.sizes import fit_widths, halvings
+from redo_tf.sizes import fit_widths, halvings
 
 
 @pytest.mark.parametrize("size, count", [(32, 3), (64, 4), (128, 5), (256, 6)])
