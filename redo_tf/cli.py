@@ -6,6 +6,7 @@ import importlib
 import logging as standard_logging
 import os
 import sys
+import traceback
 from typing import Callable, List, Optional
 
 from absl import app, flags, logging
@@ -112,7 +113,12 @@ def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
             if leaving.code not in (None, 0):
                 raise
 
-    sys.exit(_exit_code(guarded))
+    try:
+        code = _exit_code(guarded)
+    except Exception:  # A mistake of this program's, not to be taken for a run that diverged, which is code 1.
+        traceback.print_exc()
+        code = 70
+    sys.exit(code)
 
 
 class _PlainFormatter(logging.PythonFormatter):

@@ -60,8 +60,8 @@ def evaluate_model(path: str, dataset: Optional[str], split: str, data_dir: Opti
     card = model.card
     if not (dataset or card.get("dataset")):
         raise UserError(f"The card of {path} does not say on which data set it was trained: name one with --dataset=….")
-    pictures = DataConfig(dataset=dataset or card["dataset"], image_size=card["image_size"], resize=card["resize"],
-                          mask_dir=mask_dir)
+    pictures = DataConfig(dataset=dataset or card["dataset"], image_size=card["image_size"],
+                          resize=card.get("resize", "antialias"), stored_side=card.get("stored_side", 0), mask_dir=mask_dir)
 
     def segment(images):
         masks = model.masks(images.numpy())

@@ -1,8 +1,15 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that one process at a time writes to."""
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from typing import Callable, Iterator
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows: nothing is locked there.
+    fcntl = None
 
 
 def write_whole(path: str, content: bytes) -> None:
@@ -26,3 +33,21 @@ def write_whole(path: str, content: bytes) -> None:
 
 def write_text(path: str, text: str) -> None:
     write_whole(path, text.encode("utf-8"))
+
+
+@contextlib.contextmanager
+def exclusive(folder: str, busy: Callable[[], None]) -> Iterator[None]:
+    """Keeps other processes that ask from writing to a folder; the lock goes when the process does.
+
+    Args:
+      folder: that is there and may be written to.
+      busy: called when another process writes there; raises, or returns in order to wait.
+    """
+    with open(os.path.join(folder, ".redo_lock"), "w", encoding="utf-8") as lock:
+        if fcntl:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                busy()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -28,7 +28,7 @@ from absl import flags, logging
 from redo_tf import cli, config as configuration, data
 from redo_tf.config import Config
 from redo_tf.errors import UserError
-from redo_tf.evaluation import compile_segmenter
+from redo_tf.evaluation import compile_segmenter, score
 from redo_tf.experiments import runs
 from redo_tf.files import write_text, write_whole
 from redo_tf.recipe_flags import config_from_flags
@@ -65,21 +65,21 @@ def numbers_of_labels(words: Sequence[str]) -> List[int]:
     return sorted({int(word) for word in words})
 
 
-def claim(folder: Workdir, config: Config, settings: Settings) -> None:
-    """Makes the folder these settings' own.
+def claim(folder: Workdir, config: Config, settings: Settings, pictures: Dict[str, str]) -> None:
+    """Makes the folder the own of these settings and pictures (split → fingerprint).
 
     Raises:
       UserError: results of other settings are there, or it cannot be written.
     """
     folder.check(config)
     wanted = {name: value for name, value in configuration.flatten(config).items() if name.startswith(USED)}
-    wanted.update(dataclasses.asdict(settings))
+    wanted.update(dataclasses.asdict(settings), **pictures)
     path = folder.file("settings.json")
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             there = json.load(file)
         changed = [f"{name} is {there.get(name)} there and {value} here" for name, value in wanted.items()
-                   if there.get(name) != value]
+                   if there.get(name, value if name in pictures else None) != value]
         if changed:
             raise UserError(f"{folder.path} holds results of other settings: {'; '.join(changed[:3])}. "
                             "Choose another --workdir.")
@@ -102,7 +102,7 @@ def reference_scores(path: str, config: Config, scoring: data.Split) -> Dict[str
     tf.keras.mixed_precision.set_global_policy(theirs.train.precision)
     network, row = load_mask_network(workdir)
     segment = compile_segmenter(network, config.data.image_size)
-    return {"workdir": workdir.path, "step": row["step"], "scoring": runs.score(segment, theirs, scoring)}
+    return {"workdir": workdir.path, "step": row["step"], "scoring": score(segment, theirs, scoring)}
 
 
 def trained(folder: Workdir, config: Config, settings: Settings, training: data.Split, stopping: data.Split,
@@ -143,7 +143,7 @@ def main() -> None:
     stopping, scoring = (take(splits[parts[part][0]], parts[part][1]) for part in ("stopping", "scoring"))
     reference = reference_scores(REFERENCE.value, config, scoring) if REFERENCE.value else None
     folder = runs.folder_of("supervised", config)
-    claim(folder, config, settings)
+    claim(folder, config, settings, {split: pictures.fingerprint() for split, pictures in splits.items()})
 
     results = []
     for count in counts:

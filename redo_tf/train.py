@@ -5,7 +5,7 @@
   python -m redo_tf.train --dataset=lfw --config=configs/lfw_cpu.py --data_dir=…   # a laptop's
 
 The same command continues an interrupted run. Exit codes: 0 finished, 1 diverged, 2 a mistake in the command or the
-data, 128 + signal when stopped by one (everything is saved).
+data, 70 a mistake of this program's, 128 + signal when stopped by one (everything is saved).
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import redo_tf
 from redo_tf import cli, data, environment
 from redo_tf.files import write_text
 from redo_tf.recipe_flags import config_from_flags
-from redo_tf.trainer import Trainer
+from redo_tf.trainer import Trainer, check_batch, default_strategy
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
@@ -29,12 +29,15 @@ def main() -> None:
     workdir = Workdir(cli.WORKDIR.value or f"runs/{config.data.dataset}")
     if not FLAGS.restart:
         workdir.check(config)
-    for split in ("train", "val"):  # A mistake in the data shows before the run's folder is touched.
-        data.load_configured(config.data, split, cli.DATA_DIR.value)
-    workdir.claim(config, FLAGS.restart)
-    trainer = Trainer(config, workdir, cli.DATA_DIR.value, started=redo_tf.STARTED)
-    write_text(workdir.file("environment.json"), json.dumps(environment.describe(), indent=2) + "\n")
-    summary = trainer.run()
+    # A mistake in the data or the batch shows before the run's folder is touched.
+    pictures = data.fingerprints(config.data, cli.DATA_DIR.value)
+    strategy = default_strategy()
+    check_batch(config, len(data.load_configured(config.data, "train", cli.DATA_DIR.value).images), strategy)
+    workdir.claim(config, FLAGS.restart, pictures)
+    with workdir.exclusive():
+        trainer = Trainer(config, workdir, cli.DATA_DIR.value, strategy, redo_tf.STARTED)
+        write_text(workdir.file("environment.json"), json.dumps(environment.describe(), indent=2) + "\n")
+        summary = trainer.run()
     best = summary["best"]
     print(f"Finished {summary['steps']} steps in {summary['seconds']:.0f} s, {summary['restarts']} restart(s).")
     if "val/iou" in best:

@@ -35,6 +35,22 @@ def default_strategy() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
 
 
+def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy) -> None:
+    """Whether batches can be made of so many training pictures, and be shared by the strategy's replicas.
+
+    Raises:
+      UserError: they cannot.
+    """
+    batch, replicas = config.train.batch_size, strategy.num_replicas_in_sync
+    if batch % replicas:
+        nearest = max(1, round(batch / replicas)) * replicas
+        raise UserError(f"train.batch_size={batch} cannot be shared equally by {replicas} replicas: add "
+                        f"--set train.batch_size={nearest}, or set CUDA_VISIBLE_DEVICES to use fewer GPUs.")
+    if pictures < batch:
+        raise UserError(f"{config.data.dataset} has {pictures} training pictures, fewer than train.batch_size={batch}: add "
+                        f"pictures, or --set train.batch_size={max(1, pictures // replicas) * replicas}.")
+
+
 class StopSignals:
     """Remembers SIGINT and SIGTERM instead of dying of them, while in its `with` block."""
 
@@ -73,16 +89,11 @@ class Trainer:
         self.config, self.workdir = config, workdir
         self.started, self.stopwatch = started or time.perf_counter(), Stopwatch()
         self.strategy = strategy or default_strategy()
-        replicas = self.strategy.num_replicas_in_sync
-        if config.train.batch_size % replicas:
-            raise UserError(f"train.batch_size={config.train.batch_size} cannot be shared equally by {replicas} replicas.")
 
         # ------------------------------------------------------------------------------------------------ data
         size = config.data.image_size
         self.train, self.val = (data.load_configured(config.data, split, data_dir) for split in ("train", "val"))
-        if len(self.train.images) < config.train.batch_size:
-            raise UserError(f"{config.data.dataset} has {len(self.train.images)} training pictures, fewer than "
-                            f"train.batch_size={config.train.batch_size}.")
+        check_batch(config, len(self.train.images), self.strategy)
 
         # -------------------------------------------------------------------------------------------- networks
         tf.keras.mixed_precision.set_global_policy(config.train.precision)
@@ -221,7 +232,7 @@ class Trainer:
                     with self.stopwatch.of("checkpoints"):
                         self._save()
                 if stop is not None and step < config.steps:
-                    raise Interrupted(f"Stopped and saved at step {step}: the same command continues.", stop)
+                    raise Interrupted(f"Stopped and saved at step {step}: the same command (without --restart) continues.", stop)
                 clock = time.perf_counter()
         return "finished"
 

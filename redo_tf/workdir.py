@@ -3,18 +3,20 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List
+from typing import Any, ContextManager, Dict, List, Optional
 
 from absl import logging
 
 from redo_tf import config as configuration
 from redo_tf.config import Config
 from redo_tf.errors import UserError
-from redo_tf.files import write_text
+from redo_tf.files import exclusive, write_text
 
 # Fields that change how long a run goes on or what it writes, but no weight; they may differ when it is continued.
 FREE_FIELDS = ("train.steps", "train.log_every", "train.eval_every", "train.sample_every", "train.checkpoint_every",
                "train.checkpoints_kept")
+# Fields that recipes choose by the processor.
+MACHINES_FIELDS = ("train.precision", "train.intra_op_threads")
 
 
 class Workdir:
@@ -40,11 +42,16 @@ class Workdir:
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.file('config.json')} is damaged: {error}") from error
 
-    def check(self, config: Config) -> None:
+    def check(self, config: Config, pictures: Optional[Dict[str, str]] = None) -> None:
         """Whether a run of this configuration can be begun or continued here; changes nothing.
 
+        Args:
+          config: of the run.
+          pictures: that it trains with, from `data.fingerprints`; not looked at when None.
+
         Raises:
-          UserError: a run of another configuration is here, or the folder cannot be made or written.
+          UserError: a run of another configuration or on other pictures is here, or the folder cannot be made or
+            written.
         """
         ground = self.path  # As much of the path as is there.
         while not os.path.exists(ground):
@@ -59,26 +66,55 @@ class Workdir:
                    if old[name] != value and name not in FREE_FIELDS]
         if changed:
             more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
+            kept = [f"--set {name}={old[name]}" for name in MACHINES_FIELDS if old[name] != new[name]]
+            advice = (f"These follow from the processor: to continue, add {' '.join(kept)}; or choose"
+                      if len(kept) == len(changed) else "Choose")
             raise UserError(f"{self.path} holds a run of another configuration: {'; '.join(changed[:3])}{more}. "
-                            "Choose another --workdir, or --restart to move that run aside and begin anew.")
+                            f"{advice} another --workdir, or --restart to move that run aside and begin anew.")
+        there = self._read("pictures.json")
+        others = [f"{split}: {there[split]} there and {value} here" for split, value in (pictures or {}).items()
+                  if there.get(split, value) != value]
+        if others:
+            raise UserError(f"{self.path} holds a run on other pictures ({'; '.join(others)}): give back its own with "
+                            "--data_dir, or choose another --workdir, or --restart to move that run aside and begin anew.")
 
-    def claim(self, config: Config, restart: bool) -> None:
+    def claim(self, config: Config, restart: bool, pictures: Optional[Dict[str, str]] = None) -> None:
         """Makes the folder this configuration's: creates it, continues it, or moves an older run aside.
 
+        Args:
+          config: of the run.
+          restart: whether a run that is here is moved aside.
+          pictures: as for `check`; noted for the next time.
+
         Raises:
-          UserError: a run of another configuration is here and `restart` is not set; or the folder cannot be written.
+          UserError: a run of another configuration or on other pictures is here and `restart` is not set; another
+            process is training here; or the folder cannot be written.
         """
-        if restart and os.path.exists(self.path):
-            aside = next(name for i in range(1, 10_000) if not os.path.exists(name := f"{self.path}.old{i}"))
-            os.rename(self.path, aside)
-            logging.info("The earlier run was moved to %s.", aside)
         try:
+            if restart and os.path.exists(self.path):
+                aside = next(name for i in range(1, 10_000) if not os.path.exists(name := f"{self.path}.old{i}"))
+                with self.exclusive():
+                    os.rename(self.path, aside)
+                logging.info("The earlier run was moved to %s.", aside)
             os.makedirs(self.path, exist_ok=True)
-            self.check(config)
-            write_text(self.file("config.json"), configuration.to_json(config))
+            self.check(config, pictures)
+            with self.exclusive():
+                write_text(self.file("config.json"), configuration.to_json(config))
+                if pictures:
+                    write_text(self.file("pictures.json"), json.dumps(pictures, indent=2) + "\n")
         except OSError as error:
             raise UserError(f"The run cannot be written to {self.path} ({error.strerror}): "
                             "choose another --workdir.") from error
+
+    def exclusive(self) -> ContextManager[None]:
+        """In its `with` block no other process trains here.
+
+        Raises:
+          UserError: another one does.
+        """
+        def busy():
+            raise UserError(f"Another process is training in {self.path}: wait for it, or choose another --workdir.")
+        return exclusive(self.path, busy)
 
     def _has_checkpoint(self) -> bool:
         """Whether there is anything to continue; a mistaken first command leaves nothing but its configuration."""
@@ -110,8 +146,11 @@ class Workdir:
 
     def environment(self) -> Dict[str, str]:
         """What `environment.describe` noted when the run was last started; {} where nothing is noted."""
+        return self._read("environment.json")
+
+    def _read(self, name: str) -> Dict[str, str]:
         try:
-            with open(self.file("environment.json"), encoding="utf-8") as file:
+            with open(self.file(name), encoding="utf-8") as file:
                 return json.load(file)
         except (OSError, ValueError):
             return {}

@@ -148,7 +148,7 @@ def test_killed_terminated_and_interrupted_a_run_ends_bit_by_bit_as_if_left_alon
     for step, number in ((40, signal.SIGTERM), (75, signal.SIGINT)):
         code, errors = stop_at(command, workdir, step, number)
         assert code == 128 + number, errors
-        stopped = int(re.fullmatch(r"Stopped and saved at step (\d+): the same command continues\.",
+        stopped = int(re.fullmatch(r"Stopped and saved at step (\d+): the same command \(without --restart\) continues\.",
                                    errors.splitlines()[-1]).group(1))
         assert is_readable(str(workdir / "checkpoints" / f"ckpt-{stopped}"))
         assert "Traceback" not in errors
@@ -269,7 +269,7 @@ def test_data_that_is_not_there_is_told_and_the_corrected_command_may_use_the_fo
          r".*lfw.*\.tgz.* not found in .*/empty .*"),
         (["train", workdir, "--dataset=shapes", f"--data_dir={tmp_path / 'file'}"], r"--data_dir=.*/file is a file: .*"),
         (["train", workdir, "--dataset=shapes", "--config=default", *too_large],
-         r"shapes has 32 training pictures, fewer than train\.batch_size=33\."),
+         r"shapes has 32 training pictures, fewer than train\.batch_size=33: add pictures, or --set train\.batch_size=32\."),
     ]
     for (arguments, sentence), (code, output, errors) in zip(expected, redo_tf(*[case[0] for case in expected])):
         assert (code, output) == (2, ""), (arguments, errors)
@@ -339,6 +339,17 @@ def test_our_own_mistakes_keep_their_traceback(error):
         raise error
     with pytest.raises(type(error)):
         cli._exit_code(body)
+
+
+def test_our_own_mistakes_are_no_divergence(monkeypatch, capsys):
+    def main():
+        raise ValueError("bug")
+    monkeypatch.setattr(sys, "argv", ["redo-tf"])
+    monkeypatch.setattr(cli.app, "run", lambda main, flags_parser: main(None))
+    with pytest.raises(SystemExit) as left:
+        cli.run(main)
+    assert left.value.code == 70
+    assert "ValueError: bug" in capsys.readouterr().err
 
 
 def test_overrides_go_before_the_data_set_and_the_data_set_before_the_recipe(tmp_path):

@@ -20,8 +20,7 @@ from redo_tf.layers.spectral_normalization import power_iteration
 from redo_tf.models import Discriminator, Encoder, MaskNetwork, Redo
 from redo_tf.precision import fastest_on_cpu
 from redo_tf.step import (
-    DelayedStart, TrainingStep, build_optimizers, discriminator_loss, generator_loss, l2_decayed, make_fakes, networks,
-    to_model_range)
+    DelayedStart, TrainingStep, build_optimizers, discriminator_loss, generator_loss, l2_decayed, make_fakes, networks)
 
 BATCH, SEED = 4, 5
 RATES = {"learning_rate": 0.02, "encoder_learning_rate": 0.03, "discriminator_learning_rate": 0.05,

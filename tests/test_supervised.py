@@ -16,8 +16,7 @@ import prepared
 import tiny
 from redo_tf import data, supervised
 from redo_tf.errors import UserError
-from redo_tf.evaluation import compile_segmenter
-from redo_tf.experiments import runs
+from redo_tf.evaluation import compile_segmenter, score
 from redo_tf.segmenter import load_mask_network
 from redo_tf.supervision.training import Settings
 from redo_tf.workdir import Workdir
@@ -37,14 +36,17 @@ def test_numbers_are_sorted_and_unique():
 
 def test_a_folder_belongs_to_its_settings(tmp_path):
     folder, settings = Workdir(str(tmp_path)), Settings()
-    supervised.claim(folder, tiny.config(), settings)
-    supervised.claim(folder, tiny.config("seed=5", "objective.lambda_z=1", "train.steps=99"), settings)
+    claim = lambda folder, config, settings, val="b": supervised.claim(folder, config, settings, {"train": "a", "val": val})
+    claim(folder, tiny.config(), settings)
+    claim(folder, tiny.config("seed=5", "objective.lambda_z=1", "train.steps=99"), settings)
+    with pytest.raises(UserError, match="val is b there and c here.*another --workdir"):
+        claim(folder, tiny.config(), settings, val="c")
     with pytest.raises(UserError, match="model.gain is 0.8 there and 0.5 here.*another --workdir"):
-        supervised.claim(folder, tiny.config("model.gain=0.5"), settings)
+        claim(folder, tiny.config("model.gain=0.5"), settings)
     with pytest.raises(UserError, match="patience is 10 there and 4 here"):
-        supervised.claim(folder, tiny.config(), Settings(patience=4))
+        claim(folder, tiny.config(), Settings(patience=4))
     with pytest.raises(UserError, match="settings.json is not a folder"):
-        supervised.claim(Workdir(folder.file("settings.json")), tiny.config(), settings)
+        claim(Workdir(folder.file("settings.json")), tiny.config(), settings)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def test_the_command_draws_the_curve_and_trains_nothing_twice(data_dir, referenc
 
     network, row = load_mask_network(Workdir(str(reference)))
     test = data.load("shapes", "test", data_dir=data_dir, image_size=32)
-    level = runs.score(compile_segmenter(network, 32), tiny.config(), test)
+    level = score(compile_segmenter(network, 32), tiny.config(), test)
     assert first["reference"]["step"] == row["step"] and first["reference"]["scoring"] == pytest.approx(level, abs=1e-6)
     rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| ")]
     assert [row[1].strip() for row in rows] == ["true masks", "2", "8", "none (unsupervised)"]

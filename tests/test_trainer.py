@@ -19,7 +19,6 @@ from redo_tf.errors import Diverged, Interrupted, UserError
 from redo_tf.models import compose
 from redo_tf.pictures import blend_masks, colour_labels, to_uint8
 from redo_tf.step import to_model_range
-from redo_tf.workdir import Workdir
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +68,7 @@ def finished(tmp_path_factory):
 def test_a_run_leaves_its_files(finished):
     trainer, _ = finished
     assert sorted(os.listdir(trainer.workdir.path)) == [
-        "best", "checkpoints", "config.json", "metrics.jsonl", "samples", "summary.json", "tensorboard"]
+        ".redo_lock", "best", "checkpoints", "config.json", "metrics.jsonl", "samples", "summary.json", "tensorboard"]
     assert sorted(os.listdir(trainer.workdir.file("samples"))) == ["step_0000003.png", "step_0000006.png"]
     assert checkpoint_numbers(trainer.workdir.file("checkpoints")) == [4, 6]
     assert len(checkpoint_numbers(trainer.workdir.file("best"))) == 1
@@ -216,12 +215,12 @@ def test_two_replicas_train_restart_and_hold_the_same_weights(tmp_path, two_repl
 
 
 def test_a_batch_that_the_replicas_cannot_share_is_refused(tmp_path, two_replicas):
-    with pytest.raises(UserError, match="^train.batch_size=3 cannot be shared equally by 2 replicas.$"):
+    with pytest.raises(UserError, match="^train.batch_size=3 cannot be shared equally by 2 replicas: add --set train.batch_size=4, "):
         tiny.trainer(tmp_path / "run", "train.batch_size=3", strategy=two_replicas)
 
 
 def test_a_batch_larger_than_the_data_set_is_refused(tmp_path):
-    with pytest.raises(UserError, match="^shapes has 16 training pictures, fewer than train.batch_size=17.$"):
+    with pytest.raises(UserError, match="^shapes has 16 training pictures, .*=17: add pictures, or --set train.batch_size=16.$"):
         tiny.trainer(tmp_path / "run", "train.batch_size=17")
 
 
@@ -260,7 +259,7 @@ def without_stopping(fake, *settings):
 def test_a_signal_saves_at_once_and_the_same_command_continues(fake, number):
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     trainer = fake(before=send(number, at=4))
-    with pytest.raises(Interrupted, match="^Stopped and saved at step 5: the same command continues.$") as caught:
+    with pytest.raises(Interrupted, match="^Stopped and saved at step 5: the same command .without --restart. continues.$") as caught:
         trainer.run()
     assert caught.value.signal == number
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
@@ -290,7 +289,7 @@ def test_a_signal_between_two_steps_saves_too(fake, monkeypatch, moment):
     with pytest.raises(Interrupted) as caught:
         trainer.run()
     (number,) = checkpoint_numbers(trainer.workdir.file("checkpoints"))
-    assert str(caught.value) == f"Stopped and saved at step {number}: the same command continues."
+    assert str(caught.value) == f"Stopped and saved at step {number}: the same command (without --restart) continues."
     assert number <= 4
 
 

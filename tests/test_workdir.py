@@ -48,7 +48,7 @@ def test_a_new_folder_is_made_and_holds_the_configuration(tmp_path):
     workdir = Workdir(str(tmp_path / "runs" / "a"))
     workdir.claim(config(seed=3), restart=False)
     assert workdir.load_config() == config(seed=3)
-    assert os.listdir(tmp_path / "runs" / "a") == ["config.json"]
+    assert sorted(os.listdir(tmp_path / "runs" / "a")) == [".redo_lock", "config.json"]
 
 
 def test_the_same_configuration_continues(tmp_path):
@@ -96,6 +96,36 @@ def test_every_field_that_can_change_a_weight_is_compared(tmp_path, name):
         workdir.claim, config(**{name.replace(".", "__"): new}), restart=False)
 
 
+def test_other_pictures_are_refused_and_nothing_changes(tmp_path):
+    workdir = trained(tmp_path / "run")
+    workdir.claim(config(), restart=False, pictures={"train": "9 pictures, aa", "val": "1 pictures, bb"})  # Not known before.
+    workdir.claim(config(), restart=False, pictures={"train": "9 pictures, aa", "val": "1 pictures, bb"})
+    before = contents(tmp_path)
+    message = refusal(workdir.claim, config(), restart=False, pictures={"train": "9 pictures, cc", "val": "1 pictures, bb"})
+    assert message.startswith(f"{tmp_path / 'run'} holds a run on other pictures (train: 9 pictures, aa there and 9 pictures, cc "
+                              "here): ")
+    assert contents(tmp_path) == before
+    workdir.claim(config(), restart=True, pictures={"train": "9 pictures, cc", "val": "1 pictures, bb"})
+
+
+def test_what_recipes_choose_by_the_processor_is_told_as_flags(tmp_path):
+    workdir = trained(tmp_path / "run", train__precision="mixed_bfloat16", train__intra_op_threads=1)
+    assert ("add --set train.precision=mixed_bfloat16 --set train.intra_op_threads=1; or choose another --workdir"
+            in refusal(workdir.check, config()))
+    assert "--set" not in refusal(workdir.check, config(seed=8))
+
+
+def test_one_process_at_a_time(tmp_path):
+    workdir = trained(tmp_path / "run")
+    before = contents(tmp_path)
+    with workdir.exclusive():  # Another process's, for all that the lock knows.
+        for restart in (False, True):
+            assert refusal(Workdir(workdir.path).claim, config(), restart=restart) == (
+                f"Another process is training in {workdir.path}: wait for it, or choose another --workdir.")
+    assert contents(tmp_path) == before
+    workdir.claim(config(), restart=False)
+
+
 @pytest.mark.parametrize("name", FREE_FIELDS)
 def test_a_free_field_may_change_and_the_new_value_is_kept(tmp_path, name):
     workdir = trained(tmp_path / "run")
@@ -121,7 +151,7 @@ def test_restart_moves_the_run_aside_every_time_and_deletes_nothing(tmp_path):
     assert contents(tmp_path / "run.old1") == first
     assert contents(tmp_path / "run.old2") == second
     assert workdir.load_config().seed == 5
-    assert os.listdir(tmp_path / "run") == ["config.json"]
+    assert sorted(os.listdir(tmp_path / "run")) == [".redo_lock", "config.json"]
 
 
 def test_restart_where_there_is_no_run_begins_one(tmp_path):

@@ -9,20 +9,15 @@ import os
 import pathlib
 import shutil
 import tempfile
-from typing import Iterator, List, Optional, Sequence, Tuple, Type
+from typing import ContextManager, Iterator, List, Optional, Sequence, Tuple, Type
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
 
+from redo_tf import files
 from redo_tf.data.builder import PictureBuilder
 from redo_tf.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # Not on Windows: there, do not prepare one data set twice at a time.
-    fcntl = None
-
 
 # A builder whose data is prepared, and the folders in which files derived from it may be kept, best first.
 Prepared = Tuple[PictureBuilder, List[pathlib.Path]]
@@ -82,19 +77,10 @@ def first_writable(folders: Sequence[pathlib.Path]) -> pathlib.Path:
     )
 
 
-@contextlib.contextmanager
-def exclusive(folder: pathlib.Path) -> Iterator[None]:
-    """Lets one process at a time write in a folder; the lock goes when the process does."""
-    if fcntl is None:
-        yield
-        return
-    with (folder / ".redo_lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            logging.info("Waiting for another process that prepares data in %s.", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def exclusive(folder: pathlib.Path) -> ContextManager[None]:
+    """Lets one process at a time prepare data in a folder; the others wait."""
+    return files.exclusive(
+        str(folder), lambda: logging.info("Waiting for another process that prepares data in %s.", folder))
 
 
 @contextlib.contextmanager

@@ -15,17 +15,13 @@ from absl import logging
 
 from redo_tf.data.cache import RESIZE
 from redo_tf.errors import UserError
+from redo_tf.files import exclusive
 from redo_tf.photos import decoding, drawing
 from redo_tf.photos.decoding import PictureError
 from redo_tf.photos.finding import Picture
 from redo_tf.photos.index import Index
 from redo_tf.progress import bar
 from redo_tf.segmenter import Segmenter
-
-try:
-    import fcntl
-except ImportError:  # Not on Windows: there, do not let two processes write to one folder.
-    fcntl = None
 
 MOST_FAILURES = 125  # The largest exit code that shells give no meaning of their own.
 WAITING_BATCHES = 4  # So many batches of pictures at most wait for others of their size.
@@ -89,7 +85,7 @@ def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kind
     if os.path.lexists(output) and not os.path.isdir(output):
         raise UserError(f"--output={output} is a file: name a folder.")
     os.makedirs(output, exist_ok=True)
-    with _exclusive(output), contextlib.closing(Index(output)) as index:
+    with exclusive(output, lambda: _busy(output)), contextlib.closing(Index(output)) as index:
         files = {picture: {kind: f"{picture.name}_{kind}.png" for kind in kinds} for picture in pictures}
         model = os.path.abspath(segmenter.path)
         todo = [picture for picture in pictures
@@ -186,14 +182,5 @@ def _failure(picture: Picture, error: PictureError) -> Dict[str, Any]:
     return {"input": picture.path, "error": str(error)}
 
 
-@contextlib.contextmanager
-def _exclusive(folder: str) -> Iterator[None]:
-    """Keeps other processes from writing to a folder; the lock goes when the process does."""
-    with open(os.path.join(folder, ".redo_lock"), "w") as lock:
-        if fcntl:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"Another process is segmenting into {folder}: wait for it, or choose another --output."
-                                ) from error
-        yield
+def _busy(folder: str) -> None:
+    raise UserError(f"Another process is segmenting into {folder}: wait for it, or choose another --output.")

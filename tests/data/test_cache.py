@@ -65,6 +65,15 @@ def test_second_time_nothing_is_generated_decoded_or_written(tmp_path, monkeypat
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == written
 
 
+def test_a_fingerprint_is_of_the_names_and_of_the_pictures():
+    split = cache.Split(np.zeros([60, 4, 4, 3], np.uint8), None, [str(i) for i in range(60)])
+    assert split.fingerprint().startswith("60 pictures, ")
+    assert split.fingerprint() == cache.Split(split.images.copy(), None, tuple(split.ids)).fingerprint()
+    others = split.images + np.uint8(1)
+    for images, ids in ((others, split.ids), (split.images, [*split.ids[1:], "0"]), (split.images[:59], split.ids[:59])):
+        assert cache.Split(images, None, ids).fingerprint() != split.fingerprint()
+
+
 def test_sizes_and_resizing_have_files_of_their_own(tmp_path):
     assert _load(tmp_path, size=32).images.shape[1] == 32
     assert _load(tmp_path, size=48).images.shape[1] == 48
