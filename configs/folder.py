@@ -1,6 +1,8 @@
 """A folder of your own pictures at 128×128: the published training.
 
-  python -m redo_tf.train --dataset=folder --data_dir=photos --mask_dir=masks      # masks, if any, are for scores alone
+  python -m redo_tf.train --dataset=folder --data_dir=photos --mask_dir=masks
+
+Masks, if any, are not learnt from: they give the scores, by which best/ is chosen and regions become labels.
 
 The method needs pictures of one kind, each with one kind of object in front of what is around it. There is no published
 result on your pictures, of course; this is the recipe of Flowers-102, with batches of 16, so that twenty pictures are

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from redo_tf.metrics import UNLABELLED
 
-# Labels 0, 1, 2, …: black for the background, then colours that also differ in lightness; repeated past the last.
+# Labels 0, 1, 2, …: black for the background, then colours that also differ in lightness; see `palette` past the last.
 PALETTE = np.array([[0, 0, 0], [255, 255, 255], [230, 120, 30], [60, 150, 230], [120, 200, 80], [190, 90, 200]], np.uint8)
 GREY = np.array([128, 128, 128], np.uint8)
 TITLE_SIZE, TITLE_HEIGHT, BLOCK_GAP = 14, 40, 12  # pixels
@@ -20,15 +20,21 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip((np.asarray(images, np.float32) + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
 
 
+def palette(count: int) -> np.ndarray:
+    """Colours of labels 0…count−1, uint8 [count, 3]: the objects' repeat past the last, black is the background's."""
+    return np.concatenate([PALETTE[:1], np.resize(PALETTE[1:], [count - 1, 3])])
+
+
 def colour_labels(labels: np.ndarray) -> np.ndarray:
     """Label maps uint8 [N, H, W] → colours uint8 [N, H, W, 3]; pixels without a label are grey."""
-    colours = PALETTE[labels % len(PALETTE)]
-    return np.where((labels == UNLABELLED)[..., None], GREY, colours)
+    colours = palette(UNLABELLED + 1)
+    colours[UNLABELLED] = GREY
+    return colours[labels]
 
 
 def blend_masks(masks: np.ndarray) -> np.ndarray:
     """Soft masks [N, H, W, n] → colours uint8 [N, H, W, 3]: each region's colour in its share; n = 2 is a grey scale."""
-    colours = PALETTE[np.arange(masks.shape[-1]) % len(PALETTE)].astype(np.float32)
+    colours = palette(masks.shape[-1]).astype(np.float32)
     return (np.asarray(masks, np.float32) @ colours + 0.5).astype(np.uint8)
 
 

@@ -29,10 +29,16 @@ def test_background_is_black_the_first_object_white_and_unlabelled_pixels_grey()
     np.testing.assert_array_equal(colours, [[[BLACK, WHITE, [128] * 3]]])
 
 
-def test_labels_have_different_colours_until_the_palette_repeats():
-    colours = pictures.colour_labels(np.arange(8, dtype=np.uint8)[None, None])[0, 0]
+def test_labels_have_different_colours_until_those_of_objects_repeat():
+    colours = pictures.colour_labels(np.arange(255, dtype=np.uint8)[None, None])[0, 0]
     assert len({tuple(colour) for colour in colours[:6]} | {tuple(pictures.GREY)}) == 7
-    np.testing.assert_array_equal(colours[6:], colours[:2])
+    np.testing.assert_array_equal(colours[6:], colours[1:-5])
+    np.testing.assert_array_equal(pictures.palette(8), colours[:8])
+
+
+def test_background_alone_is_black_among_many_soft_masks():
+    np.testing.assert_array_equal(pictures.blend_masks(np.eye(8)), pictures.palette(8))
+    assert pictures.palette(8).any(axis=-1).tolist() == [False] + 7 * [True]
 
 
 def test_soft_masks_mix_their_regions_colours():

@@ -21,7 +21,7 @@ from photographs import FakeSegmenter, named, red_and_green
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.errors import UserError
-from redo_tf.photos.decoding import MOST_PIXELS
+from redo_tf.decoding import MOST_PIXELS
 from redo_tf.photos.pipeline import Outcome, exit_code, segment
 from redo_tf.step import to_model_range
 from redo_tf.workdir import Workdir
@@ -320,7 +320,7 @@ def test_names_in_any_script_and_of_any_bytes_stand_in_the_index(tmp_path):
 KILLED = """
 import sys, time
 from photographs import FakeSegmenter, named
-from redo_tf.photos.decoding import MOST_PIXELS
+from redo_tf.decoding import MOST_PIXELS
 from redo_tf.photos.pipeline import Outcome, exit_code, segment
 segmenter = FakeSegmenter(before=lambda images: time.sleep(0.01))
 segment(segmenter, named(sys.argv[2:]), sys.argv[1], ("mask", "overlay"), 1, 4)
@@ -355,8 +355,8 @@ def test_a_process_that_is_killed_leaves_whole_files_and_is_continued(tmp_path):
 MEMORY = """
 import json, os, sys
 from photographs import FakeSegmenter, named
-from redo_tf.photos import decoding
-from redo_tf.photos.decoding import MOST_PIXELS
+from redo_tf import decoding
+from redo_tf.decoding import MOST_PIXELS
 from redo_tf.photos.pipeline import Outcome, exit_code, segment
 peaks = []
 for case, (most_pixels, paths) in enumerate(json.loads(sys.argv[2])):

@@ -9,7 +9,7 @@ from PIL import Image
 
 import photographs
 from redo_tf.photos import drawing
-from redo_tf.photos.decoding import PictureError
+from redo_tf.decoding import PictureError
 from redo_tf.photos.drawing import enlarged, is_output, is_whole, write_files
 from redo_tf.pictures import PALETTE
 
@@ -52,7 +52,8 @@ def test_the_mask_is_a_palette_png_whose_values_are_the_labels(tmp_path, regions
     with Image.open(tmp_path / "a" / "b_mask.png") as image:
         assert (image.format, image.mode, image.size) == ("PNG", "P", (7, 5))
         np.testing.assert_array_equal(np.asarray(image), labels)
-        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), PALETTE[labels % len(PALETTE)])
+        colours = PALETTE[[0, 1, 2, 3, 4, 5, 1, 2]]  # Black is the background's alone.
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), colours[labels])
     assert shares == pytest.approx([(labels == k).mean() for k in range(regions)])
     assert os.listdir(tmp_path / "a") == ["b_mask.png"]
 
@@ -82,6 +83,28 @@ def test_an_overlay_lies_on_the_upright_picture(tmp_path):
     assert overlay.shape == (40, 20, 3)
     assert np.unique(overlay[:10].reshape(-1, 3), axis=0).tolist() == [[77, 255, 77]]
     assert np.unique(overlay[10:].reshape(-1, 3), axis=0).tolist() == [[102, 0, 0]]
+
+
+def test_files_have_no_colour_profile_which_would_hide_who_wrote_them(tmp_path):
+    profile = np.random.default_rng(0).bytes(1_800_000)  # More than Pillow reads of a PNG file.
+    Image.new("CMYK", (5, 4)).save(tmp_path / "a.jpg", icc_profile=profile)
+    path = str(tmp_path / "a_overlay.png")
+    for _ in range(2):  # The first may be written over, as it is known for our own.
+        write_files(soft(4, 5, 2), (4, 5), str(tmp_path / "a.jpg"), {"overlay": path, "mask": str(tmp_path / "a_mask.png")})
+        assert is_whole(path)
+    with Image.open(path) as image:
+        assert "icc_profile" not in image.info
+
+
+def test_an_overlay_with_many_regions_has_no_object_like_the_background(tmp_path):
+    picture = photographs.save(np.zeros([1, 8, 3], np.uint8), tmp_path / "a.png")
+    masks = np.eye(8, dtype=np.float32)[None]
+    files = {kind: str(tmp_path / f"a_{kind}.png") for kind in ("mask", "overlay")}
+    write_files(masks, (1, 8), picture, files)
+    with Image.open(files["overlay"]) as image:
+        colours = np.asarray(image)[0]
+    assert colours[0].max() == 0 and (colours[1:].max(axis=-1) > 0).all()
+    np.testing.assert_array_equal(colours[6:], colours[1:3])
 
 
 def test_a_persons_own_file_is_never_overwritten(tmp_path):

@@ -198,7 +198,8 @@ class PhotographBuilder(PictureBuilder, skip_registration=True):
         self._note_size(image.size)
         size = self.builder_config.image_size
         buffer = io.BytesIO()
-        shrink(image, size, RESIZE[self.builder_config.resize]).save(buffer, "PNG", compress_level=1)
+        # Without the published file's colour profile: nothing reads it, and Pillow opens no PNG with one above 1 MiB.
+        shrink(image, size, RESIZE[self.builder_config.resize]).save(buffer, "PNG", compress_level=1, icc_profile=None)
         # Labels cannot be averaged: masks are always resized with NEAREST.
         mask = np.asarray(shrink(Image.fromarray(mask), size, RESIZE["nearest"]))
         return {"image": buffer.getvalue(), "mask": mask, "id": name}

@@ -17,13 +17,13 @@ import tensorflow_datasets as tfds
 from absl import logging
 from PIL import Image
 
+from redo_tf import decoding
 from redo_tf.data import picture_tree
 from redo_tf.data.builder import PhotographBuilder, short_side
 from redo_tf.data.parallel import ordered_map
+from redo_tf.decoding import PictureError
 from redo_tf.errors import UserError
 from redo_tf.metrics import UNLABELLED
-from redo_tf.photos import decoding
-from redo_tf.photos.decoding import PictureError
 
 FEWEST_PICTURES = 10
 SHORTEST_SIDE = 8  # Of a picture, in pixels; smaller ones are icons, tracking pixels, mistakes.
@@ -83,14 +83,24 @@ def _is_left_out(path: pathlib.Path) -> bool:
         return True
 
 
+def _is_grey(mask: Image.Image) -> bool:
+    """Whether the palette gives every pixel the grey of its index."""
+    return bool((np.asarray(mask.convert("RGB")) == np.asarray(mask)[..., None]).all())
+
+
 def to_labels(mask: Image.Image) -> np.ndarray:
     """A person's mask → labels uint8 [H, W]: 0 background, 1 object, 255 no label.
 
-    Read as labels if there is a 1 and else nothing but 0 and 255. Otherwise the object is what is lighter than mid-grey,
-    or in a picture with a palette whatever is not black.
+    Read as labels if there is a 1 and else nothing but 0 and 255. Otherwise the object is what is lighter than mid-grey.
+
+    In a picture with a palette the object is whatever is not black; but where index 1 is used index 255 is no label, as in
+    PASCAL VOC's, which number their objects from 1. Where the palette gives every pixel the grey of its index the picture
+    counts as a grey one.
     """
-    if mask.mode == "P":
-        return np.asarray(mask.convert("RGB")).any(axis=-1).astype(np.uint8)
+    if mask.mode == "P" and not _is_grey(mask):
+        indices, labels = np.asarray(mask), np.asarray(mask.convert("RGB")).any(axis=-1).astype(np.uint8)
+        void = (indices == UNLABELLED) & np.any(indices == 1)
+        return np.where(void, np.uint8(UNLABELLED), labels)
     wide = mask.mode == "I" or mask.mode.startswith("I;16")
     values = np.asarray(mask if wide else mask.convert("RGB").convert("L"))
     if np.any(values == 1) and np.isin(values, (0, 1, UNLABELLED)).all():
@@ -127,8 +137,11 @@ class Folder(PhotographBuilder):
     """TFDS builder of a person's own pictures: a tenth, at most 1,000, for each of val and test."""
 
     name = picture_tree.PREPARED
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version("2.0.0")  # To be raised when any picture or mask changes, as in the other data sets.
+    RELEASE_NOTES = {
+        "1.0.0": "First release.",
+        "2.0.0": "Index 255 of masks with a palette has no label; pictures are kept without their colour profiles.",
+    }
     SOURCES = Tree()
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Name the folder of the pictures as --manual_dir."
     DESCRIPTION = (

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from redo_tf.photos.decoding import PictureError, read
-from redo_tf.pictures import PALETTE
+from redo_tf.decoding import PictureError, read
+from redo_tf.pictures import palette
 
 KINDS = ("mask", "overlay", "probabilities")
 WRITER = "redo_tf.segment"  # Stands in every file, by which it is known from a person's own.
@@ -56,7 +56,7 @@ def write_files(masks: np.ndarray, size: Tuple[int, int], picture: str, files: D
     if objects is not None:
         _save(Image.fromarray(objects), files["probabilities"])
     label_map = Image.fromarray(labels)
-    label_map.putpalette(_palette(masks.shape[-1]).tobytes())
+    label_map.putpalette(palette(masks.shape[-1]).tobytes())
     _save(label_map, files["mask"])
     return [count / labels.size for count in label_map.histogram()[:masks.shape[-1]]]
 
@@ -102,14 +102,10 @@ def is_whole(path: str) -> bool:
         return file.read() == _LAST_CHUNK
 
 
-def _palette(count: int) -> np.ndarray:
-    return PALETTE[np.arange(count) % len(PALETTE)]
-
-
 def _colour(picture: Image.Image, rows: slice, labels: np.ndarray, count: int) -> None:
     """Mixes the labels' colours into these rows of a picture."""
     kept = np.array([_KEPT[0]] + [_KEPT[1]] * (count - 1), np.float32)
-    added = (1 - kept)[:, None] * _palette(count) + 0.5
+    added = (1 - kept)[:, None] * palette(count) + 0.5
     strip = picture.crop((0, rows.start, picture.width, rows.stop))
     mixed = np.asarray(strip) * kept[labels][..., None] + added.astype(np.float32)[labels]
     picture.paste(Image.fromarray(mixed.astype(np.uint8)), (0, rows.start))
@@ -124,7 +120,8 @@ def _save(image: Image.Image, path: str, **options) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
         with open(temporary, "wb") as file:
-            image.save(file, "PNG", pnginfo=information, **options)
+            # Without the picture's colour profile, which may be CMYK's, or large, and would come before the text.
+            image.save(file, "PNG", pnginfo=information, icc_profile=None, **options)
         os.replace(temporary, path)
     except OSError as error:
         if os.path.exists(temporary):

@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from redo_tf.data.cache import RESIZE
+from redo_tf import decoding
+from redo_tf.data.resizing import RESIZE
+from redo_tf.decoding import PictureError
 from redo_tf.errors import UserError
 from redo_tf.files import exclusive
-from redo_tf.photos import decoding, drawing
-from redo_tf.photos.decoding import PictureError
+from redo_tf.photos import drawing
 from redo_tf.photos.finding import Picture
 from redo_tf.photos.index import Index
 from redo_tf.progress import bar

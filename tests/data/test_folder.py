@@ -130,10 +130,14 @@ def test_a_folder_of_masks_without_any_mask(photos, tmp_path):
         load("shapes", "train", data_dir=photos, image_size=32, mask_dir=tmp_path / "masks")
 
 
-def _with_palette(colours) -> Image.Image:
-    picture = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+def _with_palette(colours, indices=(0, 1, 2)) -> Image.Image:
+    picture = Image.fromarray(np.array([indices], np.uint8))
     picture.putpalette(sum(colours, ()))
     return picture
+
+
+VOC = [(0, 0, 0), (128, 0, 0), (0, 128, 0)] + 252 * [(64, 64, 64)] + [(224, 224, 192)]
+GREYS = [(grey, grey, grey) for grey in range(256)]
 
 
 @pytest.mark.parametrize("mask, labels", [
@@ -146,7 +150,13 @@ def _with_palette(colours) -> Image.Image:
     (Image.fromarray(np.array([[0, 40_000, 65_535]], np.uint16)), [0, 1, 1]),
     (Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255], [9, 9, 9]]], np.uint8)), [0, 1, 0]),
     (_with_palette([(255, 255, 255), (0, 0, 0), (255, 0, 0)]), [1, 0, 1]),  # The order of a palette means nothing.
-    (_with_palette([(0, 0, 0), (128, 0, 0), (0, 128, 0)]), [0, 1, 1])])
+    (_with_palette([(0, 0, 0), (128, 0, 0), (0, 128, 0)]), [0, 1, 1]),
+    (_with_palette(VOC, [0, 1, 255]), [0, 1, 255]),  # The void between objects, …
+    (_with_palette(VOC, [0, 1, 2, 255]), [0, 1, 1, 255]),
+    (_with_palette(VOC, [0, 2, 255]), [0, 1, 1]),  # … which is only known beside a 1.
+    (_with_palette(VOC[:2], [0, 1, 255]), [0, 1, 255]),  # Its colour may be missing.
+    (_with_palette(GREYS, [0, 1, 255]), [0, 1, 255]),  # As without a palette.
+    (_with_palette(GREYS, [0, 1, 100, 200, 255]), [0, 0, 0, 1, 1])])
 def test_what_a_mask_means(mask, labels):
     assert folder.to_labels(mask).tolist() == [labels]
 
@@ -159,6 +169,16 @@ def test_phone_pictures_are_upright(photos):
     (photos / "phone.jpg").write_bytes(encode_picture(Image.fromarray(np.rot90(picture)), "jpeg", exif=exif))
     image = _all(photos)[1]["phone.jpg"]
     assert image[:14].min() > 240 and image[18:].max() < 15
+
+
+def test_a_cmyk_jpeg_with_a_large_colour_profile(photos):
+    """Pillow opens no PNG with a profile above 1 MiB, so the prepared ones have none."""
+    profile = np.random.default_rng(0).bytes(1_800_000)
+    Image.new("CMYK", (40, 30), (0, 255, 255, 0)).save(photos / "print.jpg", icc_profile=profile)
+    with Image.open(photos / "print.jpg") as picture:
+        assert (picture.mode, picture.info["icc_profile"]) == ("CMYK", profile)
+    image = _all(photos)[1]["print.jpg"].astype(int)
+    assert np.abs(image - [255, 0, 0]).max() <= 6
 
 
 def test_jpegs_in_a_folder_train_as_the_archive_that_they_come_from(small_lfw, tmp_path):

@@ -9,8 +9,8 @@ from PIL import Image
 
 import photographs
 from redo_tf.data.cache import RESIZE, resize
-from redo_tf.photos import decoding
-from redo_tf.photos.decoding import PictureError, read, read_fitted
+from redo_tf import decoding
+from redo_tf.decoding import PictureError, read, read_fitted
 
 BILINEAR = Image.Resampling.BILINEAR
 # What each EXIF orientation asks of a viewer (CIPA DC-008, tag 274), [H, W, 3] as stored → upright.
