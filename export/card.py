@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Mapping
 
 import tensorflow as tf
 
 import redo_tf
 from redo_tf.environment import git_revision
+from redo_tf.segmentation import label_names
 from redo_tf.workdir import Workdir
 
 TERMS = {
@@ -22,12 +23,6 @@ LIMITS = {
 UNKNOWN_LIMITS = "For pictures like those of the data set; others get masks without meaning."
 NO_MASKS = "No mask was used in training: the object is what could be redrawn on its own, not what somebody defined."
 UNKNOWN_TERMS = "Not stated here: see the terms of the data set before the model is passed on."
-
-
-def label_names(regions: int) -> List[str]:
-    """What labels 0…n−1 mean, in that order. Objects have no names of their own: nothing in training names them."""
-    objects = ["object"] if regions == 2 else [f"object {i}" for i in range(1, regions)]
-    return ["background", *objects]
 
 
 def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapping[str, Any],
@@ -54,6 +49,7 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
         "labels": label_names(config.model.regions),
         "image_size": config.data.image_size,
         "resize": config.data.resize,
+        "stored_side": config.data.stored_side,
         "order": list(row["val/order"]),
         "ordered_by": row["val/ordered_by"],
         "inputs": dict(inputs),

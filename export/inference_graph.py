@@ -43,7 +43,7 @@ class Precision:
 class InferenceGraph:
     """Pictures float32 [B, H, W, 3] in 0…1 → masks float32 [B, H, W, n] in the labels' order, summing to 1 over n.
 
-    H and W are multiples of 4, known when the graph is traced or not.
+    H and W are multiples of 4, known when the graph is traced or not; at least 24 where `equal` windows pool into six bins.
 
     Args:
       network: f, built.

@@ -23,7 +23,6 @@ from redo_tf.files import write_text
 from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
-FLAGS = flags.FLAGS
 # Other commands have a flag of this name too, and one process may import them all.
 OUTPUT = flags.DEFINE_string("output", None, "Folder of the model's versions; the next one is written.",
                              allow_override=True)

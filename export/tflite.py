@@ -4,7 +4,7 @@
   python -m export.tflite --workdir=runs/lfw --output=lfw_int8.tflite --quantize=int8 --data_dir=…
 
 writes the model and, as lfw.json, its card. One signature, `serving_default`, at the size S of the training, or with
---dynamic_size at any size whose sides are multiples of 4:
+--dynamic_size at any size whose sides are multiples of 4, at least 24:
 
   images float32 [1, S, S, 3] in 0…1; for int8 uint8 in 0…255  →  masks float32 [1, S, S, n], label 0 is the background
 
@@ -36,12 +36,13 @@ from redo_tf.models import MaskNetwork
 from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
-FLAGS = flags.FLAGS
+ANY_SIZE = "multiples of 4, at least 24"  # Pyramid pooling has six bins a side, and sees the picture at a quarter.
+
 # Other commands have a flag of this name too, and one process may import them all.
 OUTPUT = flags.DEFINE_string("output", None, "The file, NAME.tflite; the card is NAME.json beside it.",
                              allow_override=True)
 QUANTIZE = flags.DEFINE_enum("quantize", "none", ["none", "float16", "dynamic", "int8"], "How numbers are stored.")
-DYNAMIC_SIZE = flags.DEFINE_bool("dynamic_size", False, "Take pictures of any size, sides multiples of 4.")
+DYNAMIC_SIZE = flags.DEFINE_bool("dynamic_size", False, f"Take pictures of any size, sides {ANY_SIZE}.")
 
 CALIBRATION_PICTURES, CALIBRATION_BATCH = 256, 8
 
@@ -54,7 +55,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
       workdir: the run whose best mask network is exported.
       path: ends in .tflite.
       quantize: none | float16 | dynamic | int8.
-      dynamic_size: for pictures of any size.
+      dynamic_size: for pictures of any size, sides multiples of 4, at least 24; smaller ones may give NaN.
       data_dir: where the run's data set lies; for int8.
 
     Raises:
@@ -70,7 +71,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
     precision = _calibrated(config, network, order, data_dir) if quantize == "int8" else None
     size = None if dynamic_size else config.data.image_size
     content = convert(InferenceGraph(network, order, precision), size, quantize)
-    side = size or "multiples of 4"
+    side = size or ANY_SIZE
     images = (f"uint8 [1, H, W, 3], RGB, H and W {side}" if quantize == "int8" else
               f"float32 [1, H, W, 3], RGB in 0…1, H and W {side}")
     written = card.build(

@@ -25,11 +25,12 @@ from export.latency import RUNTIMES, interpreter
 from redo_tf import cli, data, flops, metrics, segmenter
 from redo_tf.build import build_mask_network
 from redo_tf.config import Config
+from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
+from redo_tf.scored_masks import score_pictures
 from redo_tf.segmenter import Segmenter
 from redo_tf.workdir import Workdir
 
-FLAGS = flags.FLAGS
 # Other commands have flags of these names too, and one process may import them all.
 MODEL = flags.DEFINE_string("model", None, "A SavedModel or a .tflite file; may stand first, without --model=.",
                             allow_override=True)
@@ -40,6 +41,23 @@ PICTURES = flags.DEFINE_integer("pictures", 500, "Compare so many, evenly spread
 FIRST_WORD = "model"  # The flag that may be left unnamed.
 BATCH = 50
 EQUAL_LABELS = 0.99  # at least
+
+
+def mean_scores(counts: np.ndarray) -> Dict[str, float]:
+    """`accuracy` and `iou` where region k is taken for label k, means over the pictures that have a label.
+
+    Not `metrics.scores`, which would not tell a model whose background and object are exchanged.
+
+    Args:
+      counts: confusion counts [N, K, n].
+
+    Returns:
+      Nothing where no picture has a label.
+    """
+    labelled = counts[counts.sum((1, 2)) > 0]
+    if not len(labelled):
+        return {}
+    return {name: float(scores.mean()) for name, scores in score_pictures(labelled).items()}
 
 
 def compare(exported: Segmenter, run: Segmenter, images: np.ndarray, masks: Optional[np.ndarray],
@@ -53,8 +71,8 @@ def compare(exported: Segmenter, run: Segmenter, images: np.ndarray, masks: Opti
       classes: number of labels.
 
     Returns:
-      `maximum_error`, `mean_error` of probabilities, `equal_labels`, and where there are masks `accuracy`, `iou`,
-      `run_accuracy`, `run_iou`, as in `metrics.scores`.
+      `maximum_error`, `mean_error` of probabilities, `equal_labels`, and where a picture has a label `accuracy`, `iou`,
+      `run_accuracy`, `run_iou`, from `mean_scores`.
     """
     errors, equal, labels, expected_labels = [], [], [], []
     for first in range(0, len(images), BATCH):
@@ -69,8 +87,8 @@ def compare(exported: Segmenter, run: Segmenter, images: np.ndarray, masks: Opti
                "equal_labels": float(np.concatenate(equal).mean())}
     if masks is not None:
         for prefix, regions in (("", labels), ("run_", expected_labels)):
-            scores = metrics.scores(metrics.confusion(masks, np.concatenate(regions), classes, run.regions))
-            results.update({prefix + name: scores[name] for name in ("accuracy", "iou")})
+            scores = mean_scores(metrics.confusion(masks, np.concatenate(regions), classes, run.regions))
+            results.update({prefix + name: score for name, score in scores.items()})
     return results
 
 
@@ -90,9 +108,8 @@ def latencies(path: str, runtime: str, counted: flops.Arithmetic) -> List[Dict[s
       runtime: see `latency.RUNTIMES`.
       counted: from `arithmetic`.
     """
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = []
-    for cores in [2**i for i in range(available.bit_length())]:
+    for cores in [2**i for i in range(usable_cores().bit_length())]:
         done = subprocess.run(
             [sys.executable, "-m", "export.latency", f"--path={path}", f"--runtime={runtime}", f"--cores={cores}"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, capture_output=True, text=True)

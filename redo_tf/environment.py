@@ -28,6 +28,11 @@ def machine() -> Dict[str, str]:
             "processor": f"{_processor()}, {os.cpu_count()} cores", "GPUs": ", ".join(gpus) or "none"}
 
 
+def usable_cores() -> int:
+    """How many this process may use; more threads than that would wait for each other."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def describe() -> Dict[str, str]:
     """All of it: name → value."""
     revision = git_revision() or "not known: the package is not run from a checkout"

@@ -9,8 +9,6 @@ each region, whose z walks around a circle. Networks are those of the best valid
 """
 from __future__ import annotations
 
-from typing import List
-
 import numpy as np
 from absl import flags
 
@@ -20,6 +18,7 @@ from redo_tf.files import write_whole
 from redo_tf.pictures import blend_masks, colour_labels, png, titled_grids
 from redo_tf.progress import bar
 from redo_tf.redrawing import Redrawer, draw_latents, gif, walk
+from redo_tf.segmentation import label_names
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
@@ -31,10 +30,6 @@ flags.DEFINE_integer("columns", 3, "How often each region is redrawn.", lower_bo
 flags.DEFINE_integer("z_seed", 0, "Seed of the z.", lower_bound=0)
 
 FRAMES = 48  # of the animation
-
-
-def label_names(regions: int) -> List[str]:
-    return ["background", *(["object"] if regions == 2 else [f"object {k}" for k in range(1, regions)])]
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ One graph for every use of a trained network: `redo_tf.segment` runs it, `export
 """
 from __future__ import annotations
 
-from typing import Dict, Sequence
+from typing import Dict, List, Sequence
 
 import tensorflow as tf
 
@@ -12,6 +12,12 @@ from redo_tf.step import to_model_range
 
 MULTIPLE = 4  # The mask network halves its input twice and doubles it twice.
 LONGEST = 4  # Sides longer than this many short sides are squeezed, so that no picture's shape can exhaust memory.
+
+
+def label_names(regions: int) -> List[str]:
+    """What labels 0…n−1 mean, in that order. Objects have no names of their own: nothing in training names them."""
+    objects = ["object"] if regions == 2 else [f"object {i}" for i in range(1, regions)]
+    return ["background", *objects]
 
 
 def fitted_size(height, width, image_size: int):

@@ -13,6 +13,7 @@ import tensorflow as tf
 from redo_tf import pretrained
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
+from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
 from redo_tf.segmentation import Segmentation, fitted_size
 from redo_tf.workdir import Workdir
@@ -51,8 +52,8 @@ class _Run(Segmenter):
         tf.keras.mixed_precision.set_global_policy("float32")  # As exported; the variables are float32 in any case.
         network, row = load_mask_network(workdir)
         super().__init__(path, {"regions": config.model.regions, "image_size": config.data.image_size,
-                                "resize": config.data.resize, "order": row["val/order"],
-                                "dataset": config.data.dataset})
+                                "resize": config.data.resize, "stored_side": config.data.stored_side,
+                                "order": row["val/order"], "dataset": config.data.dataset})
         self.segmentation = Segmentation(network, config.data.image_size, row["val/order"], config.data.resize)
         self._fitted_masks = tf.function(
             self.segmentation.fitted_masks, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
@@ -82,7 +83,7 @@ class _TFLite(Segmenter):
     def __init__(self, path: str, interpreter: Callable[..., Any]):
         super().__init__(path, _read_card(os.path.splitext(path)[0] + ".json"))
         try:
-            self._interpreter = interpreter(path, num_threads=_cores())
+            self._interpreter = interpreter(path, num_threads=usable_cores())
             (self._input,) = self._interpreter.get_input_details()
             # Not left to the signature's first call, which before LiteRT leaves out the fast kernels (XNNPACK).
             self._interpreter.resize_tensor_input(self._input["index"], [1, *self.fitted_size(1, 1), 3])
@@ -172,11 +173,6 @@ def _read_card(path: str) -> Dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"The model's card {path} is missing or damaged: it is written beside every exported model; "
                         "export the model again.") from error
-
-
-def _cores() -> int:
-    """Those that this process may use; more threads than that would wait for each other."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _first_line(error: Exception) -> str:

@@ -46,6 +46,14 @@ def test_git_revision_is_of_the_checkout_that_tracks_the_package_and_tells_chang
     assert environment.git_revision(str(package)) == commit + "-dirty"
 
 
+def test_cores_are_those_that_the_process_is_held_to(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3}, raising=False)
+    assert environment.usable_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")  # As on macOS.
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    assert environment.usable_cores() == 5
+
+
 def test_what_a_run_records():
     described = environment.describe()
     assert {"Python", "tensorflow", "git commit", "host", "processor", "GPUs"} <= set(described)

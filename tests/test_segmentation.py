@@ -8,7 +8,7 @@ from PIL import Image
 import tiny
 from redo_tf.build import build_mask_network
 from redo_tf.data.cache import RESIZE, resize
-from redo_tf.segmentation import Segmentation, fitted_size, resized, whole_levels
+from redo_tf.segmentation import Segmentation, fitted_size, label_names, resized, whole_levels
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,11 @@ def segmentation() -> Segmentation:
 
 def pictures(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, [*shape, 3], dtype=np.uint8)
+
+
+def test_one_object_has_no_number():
+    assert label_names(2) == ["background", "object"]
+    assert label_names(3) == ["background", "object 1", "object 2"]
 
 
 @pytest.mark.parametrize("height, width, expected", [

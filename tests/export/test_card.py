@@ -21,7 +21,7 @@ ROW = {"step": 40, "restarts": 2, "seed": 9, "val/order": [2, 0, 1], "val/ordere
 @pytest.fixture
 def workdir(tmp_path) -> Workdir:
     (tmp_path / "config.json").write_text(to_json(tiny.config(
-        "data.dataset=c2mnist", "data.image_size=64", "data.resize=nearest", "model.regions=3", "seed=7")))
+        "data.dataset=c2mnist", "data.image_size=64", "data.resize=nearest", "data.stored_side=96", "model.regions=3", "seed=7")))
     (tmp_path / "environment.json").write_text('{"git commit": "a1b2", "host": "private"}')
     return Workdir(str(tmp_path))
 
@@ -34,7 +34,7 @@ def test_every_field(workdir):
     assert built.pop("git_revision") == card.git_revision()
     assert built == {
         "format": "SavedModel", "version": 4, "regions": 3, "labels": ["background", "object 1", "object 2"],
-        "image_size": 64, "resize": "nearest", "order": [2, 0, 1], "ordered_by": "masks",
+        "image_size": 64, "resize": "nearest", "stored_side": 96, "order": [2, 0, 1], "ordered_by": "masks",
         "inputs": {"images": "pictures"}, "outputs": {"masks": "masks"}, "dataset": "c2mnist", "step": 40,
         "restarts": 2, "seed": 9, "training_git_revision": "a1b2", "training_precision": "float32",
         "scores": {"accuracy": 0.5, "iou": 0.25, "accuracy_per_image": 0.75, "iou_per_image": 0.375},
@@ -60,7 +60,3 @@ def test_a_run_without_notes_of_its_revision(workdir, content):
     if content:
         open(workdir.file("environment.json"), "w").write(content)
     assert card.build(workdir, ROW, format="TFLite", inputs={}, outputs={})["training_git_revision"] is None
-
-
-def test_two_regions_are_background_and_object():
-    assert card.label_names(2) == ["background", "object"]

@@ -46,6 +46,27 @@ def test_comparison_by_hand():
     assert without == {name: results[name] for name in ("pictures", "maximum_error", "mean_error", "equal_labels")}
 
 
+def test_exchanged_labels_score_badly():
+    """The best assignment would find every pixel right; as the labels are, none is."""
+    objects = np.array([[[1, 0], [0, 0]]], np.float32)
+    run, exported = Fixed(two_regions(objects)), Fixed(two_regions(1 - objects))
+    results = verify.compare(exported, run, np.zeros([1, 2, 2, 3], np.uint8), objects.astype(np.uint8), classes=2)
+    assert {name: results[name] for name in ("accuracy", "iou", "run_accuracy", "run_iou")} == {
+        "accuracy": 0.0, "iou": 0.0, "run_accuracy": 1.0, "run_iou": 1.0}
+
+
+def test_pictures_without_a_label_are_not_scored():
+    objects = np.array([[[1, 0], [0, 0]], [[0, 0], [0, 0]]], np.float32)
+    model = Fixed(two_regions(objects))
+    images = np.array([0, 1], np.uint8)[:, None, None, None] * np.ones([1, 2, 2, 3], np.uint8)
+    masks = np.array([[[1, 1], [0, 255]], [[255, 255], [255, 255]]], np.uint8)
+    results = verify.compare(model, model, images, masks, classes=2)
+    assert (results["pictures"], results["accuracy"], results["iou"]) == (2, 2 / 3, 0.5)
+    unscored = verify.compare(model, model, images[1:], masks[1:], classes=2)
+    assert set(unscored) == {"pictures", "maximum_error", "mean_error", "equal_labels"}
+    assert "IoU" not in verify.table({"model": "a", "latency": [], **unscored})
+
+
 def test_arithmetic_of_the_published_network():
     # Products, by hand, of Table 4: stem, two down, six residual, the last; two up as published, and merged.
     plain = 147 * 16 * 128**2 + 144 * 32 * 64**2 + 288 * 64 * 32**2 + 6 * 576 * 64 * 32**2 + 833 * 128**2

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 import tiny
 from redo_tf.errors import Diverged
-from redo_tf.experiments import runs
 from redo_tf.supervision import training
 
 
@@ -57,7 +56,7 @@ def test_the_best_weights_are_scored_not_the_last(toy, monkeypatch):
     def score(segment, config, pictures):
         asked.append(networks[0].get_weights())
         return {"iou": [0.2, 0.7, 0.6, 0.5, 0.0][len(asked) - 1]}
-    monkeypatch.setattr(runs, "score", score)
+    monkeypatch.setattr(training, "score", score)
     result = train(learning_rate=1e-2, max_steps=7, evaluate_every=2)  # The last step is evaluated too.
     assert result["best_step"] == 4 and result["stopping"] == {"iou": 0.7}
     assert all(map(np.array_equal, asked[4], asked[1])) and not np.array_equal(asked[4][0], asked[3][0])
