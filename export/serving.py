@@ -34,8 +34,9 @@ class _ServedGraph(InferenceGraph):
         return self._upsampled_by_merging(name, x, kernel)
 
     def _per_channel(self, values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        # For whole lines: TensorFlow broadcasts a few values at a time slowly.
-        return values if x.shape[2] is None else values + tf.zeros([1, 1, *x.shape[2:]])
+        # For whole lines: TensorFlow broadcasts a few channels at a time slowly.
+        few = x.shape[2] is not None and x.shape[3] < 64
+        return values + tf.zeros([1, 1, *x.shape[2:]]) if few else values
 
 
 def servable(segmentation: Segmentation) -> Tuple[tf.Module, Dict[str, tf.types.experimental.GenericFunction]]:

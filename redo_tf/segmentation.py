@@ -75,9 +75,7 @@ class Segmentation(tf.Module):
     def __call__(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
         """uint8 [B, H, W, 3] → `masks` as above, `labels` uint8 [B, H, W], the most probable."""
         masks = self.masks(images)
-        # Of two, a comparison is the faster one.
-        labels = masks[..., 1] > masks[..., 0] if self.regions == 2 else tf.argmax(masks, axis=-1)
-        return {"masks": masks, "labels": tf.cast(labels, tf.uint8)}
+        return {"masks": masks, "labels": tf.cast(tf.argmax(masks, axis=-1), tf.uint8)}
 
 
 def resized(pictures: tf.Tensor, size: tf.Tensor, method: str = "antialias") -> tf.Tensor:
