@@ -16,7 +16,7 @@ from redo_tf.files import exclusive, write_text
 FREE_FIELDS = ("train.steps", "train.log_every", "train.eval_every", "train.sample_every", "train.checkpoint_every",
                "train.checkpoints_kept")
 # Fields that recipes choose by the processor.
-MACHINES_FIELDS = ("train.precision", "train.intra_op_threads")
+PROCESSOR_FIELDS = ("train.precision", "train.intra_op_threads")
 
 
 class Workdir:
@@ -66,7 +66,7 @@ class Workdir:
                    if old[name] != value and name not in FREE_FIELDS]
         if changed:
             more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
-            kept = [f"--set {name}={old[name]}" for name in MACHINES_FIELDS if old[name] != new[name]]
+            kept = [f"--set {name}={old[name]}" for name in PROCESSOR_FIELDS if old[name] != new[name]]
             advice = (f"These follow from the processor: to continue, add {' '.join(kept)}; or choose"
                       if len(kept) == len(changed) else "Choose")
             raise UserError(f"{self.path} holds a run of another configuration: {'; '.join(changed[:3])}{more}. "
