@@ -24,6 +24,7 @@ from typing import Iterator, Optional
 import numpy as np
 import tensorflow as tf
 from absl import flags
+from tensorflow.lite.tools import flatbuffer_utils
 
 from export import card
 from export.inference_graph import InferenceGraph, Precision
@@ -105,7 +106,16 @@ def convert(graph: InferenceGraph, size: Optional[int], quantize: str = "none") 
     if quantize == "int8":
         converter.inference_input_type = tf.uint8
     with _quiet():
-        return converter.convert()
+        return _without_inner_names(converter.convert())
+
+
+def _without_inner_names(content: bytes) -> bytes:
+    """A .tflite file in which only inputs and outputs have names: the others', long chains of operations, take 10 kB."""
+    model = flatbuffer_utils.convert_bytearray_to_object(content)
+    for graph in model.subgraphs:
+        for index in set(range(len(graph.tensors))) - {*graph.inputs, *graph.outputs}:
+            graph.tensors[index].name = None
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _calibrated(config: Config, network: MaskNetwork, order, data_dir: Optional[str]) -> Precision:
