@@ -110,7 +110,7 @@ def convert(graph: InferenceGraph, size: Optional[int], quantize: str = "none") 
 
 
 def _without_inner_names(content: bytes) -> bytes:
-    """A .tflite file in which only inputs and outputs have names: the others', long chains of operations, take 10 kB."""
+    """A .tflite file in which only inputs and outputs have names: the others', long chains of operations, take 5 kB."""
     model = flatbuffer_utils.convert_bytearray_to_object(content)
     for graph in model.subgraphs:
         for index in set(range(len(graph.tensors))) - {*graph.inputs, *graph.outputs}:

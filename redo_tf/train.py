@@ -30,10 +30,10 @@ def main() -> None:
     if not FLAGS.restart:
         workdir.check(config)
     # A mistake in the data or the batch shows before the run's folder is touched.
-    pictures = data.fingerprints(config.data, cli.DATA_DIR.value)
+    splits = {split: data.load_configured(config.data, split, cli.DATA_DIR.value) for split in ("train", "val")}
     strategy = default_strategy()
-    check_batch(config, len(data.load_configured(config.data, "train", cli.DATA_DIR.value).images), strategy)
-    workdir.claim(config, FLAGS.restart, pictures)
+    check_batch(config, len(splits["train"].images), strategy)
+    workdir.claim(config, FLAGS.restart, {split: pictures.fingerprint() for split, pictures in splits.items()})
     with workdir.exclusive():
         trainer = Trainer(config, workdir, cli.DATA_DIR.value, strategy, redo_tf.STARTED)
         write_text(workdir.file("environment.json"), json.dumps(environment.describe(), indent=2) + "\n")
