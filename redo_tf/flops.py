@@ -7,11 +7,13 @@ from typing import Iterator, NamedTuple
 import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
+from redo_tf.layers.small_maps import scope
+
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 CONDITIONS = ("If", "StatelessIf")
 CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
 # `layers.resampled_convolution` needs 4·4 products where the layers as published have 3·3 for each of 2·2 pixels.
-MERGED, UNMERGED = (4, 4), 36 / 16
+MERGED, MERGED_STRIDE, UNMERGED = (4, 4), 2, 36 / 16
 
 
 class Arithmetic(NamedTuple):
@@ -59,8 +61,9 @@ def _of_operation(operation: tf.Operation, library: tf.Graph) -> Arithmetic:
         return max(_of_functions(operation, library, "then_branch", "else_branch"))
     if operation.type in ("While", "StatelessWhile") and max(_of_functions(operation, library, "body")) > NOTHING:
         raise ValueError(f"{operation.name} repeats arithmetic an unknown number of times.")
-    products = _products(operation)
-    return Arithmetic(2 * products, 2 * products)
+    computed = 2 * _products(operation)
+    merged = operation.type == "MatMul" and scope(MERGED[0], MERGED_STRIDE) in operation.name
+    return Arithmetic(computed, round(computed * UNMERGED) if merged else computed)
 
 
 def _of_convolution(operation: tf.Operation) -> Arithmetic:
@@ -73,7 +76,7 @@ def _of_convolution(operation: tf.Operation) -> Arithmetic:
     else:
         pixels, kernel = inputs[2][:3], _filter(operation, operation.outputs[0].shape)
     computed = 2 * _size(pixels) * _size(kernel)
-    merged = tuple(kernel[:2]) == MERGED and list(operation.get_attr("strides"))[1:3] == [2, 2]
+    merged = tuple(kernel[:2]) == MERGED and operation.get_attr("strides")[1] == MERGED_STRIDE
     return Arithmetic(computed, round(computed * UNMERGED) if merged else computed)
 
 

@@ -49,6 +49,17 @@ def test_merged_layers_also_as_published(layer, side):
     assert found.published == 3 * 2 * (2 * 8 * 8) * (3 * 3 * 5 * 7)
 
 
+def test_merged_layers_by_matrices_also_as_published():
+    """As above with so many filters that products of matrices stand in; their gradient for x sums its patches by one more."""
+    layer, x = PooledConv2D(64), tf.zeros([2, 8, 8, 5])
+    layer(x)
+    training = tf.function(gradient_of(lambda x, kernel: layer.convolution_op(x, kernel) ** 2))
+    found = flops.count(training.get_concrete_function(x, layer.kernel))
+    sums = 2 * 2 * (8 * 8) * (4 * 4 * 4 * 4) * 5
+    assert found.computed == 3 * 2 * (2 * 4 * 4) * (4 * 4 * 5 * 64) + sums
+    assert found.published == 3 * 2 * (2 * 8 * 8) * (3 * 3 * 5 * 64) + sums
+
+
 @pytest.mark.parametrize("transpose_a, transpose_b", [(False, False), (True, False), (False, True), (True, True)])
 def test_matrix_products_by_hand(transpose_a, transpose_b):
     a, b = [5, 3] if transpose_a else [3, 5], [7, 5] if transpose_b else [5, 7]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from redo_tf.layers.small_maps import convolve
+
 
 def box_filtered(kernel: tf.Tensor) -> tf.Tensor:
     """The full convolution of a kernel [3, 3, in, out] with a 2×2 box of ones: [4, 4, in, out]."""
@@ -27,7 +29,7 @@ class PooledConv2D(tf.keras.layers.Conv2D):
         super().__init__(filters, **kwargs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return tf.nn.conv2d(inputs, box_filtered(kernel) * 0.25, strides=2, padding="SAME")
+        return convolve(inputs, box_filtered(kernel) * 0.25, stride=2)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = tf.TensorShape(input_shape).as_list()

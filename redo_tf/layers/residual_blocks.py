@@ -6,6 +6,7 @@ import tensorflow as tf
 from redo_tf.layers.initializers import Orthogonal
 from redo_tf.layers.instance_normalization import CONDITIONAL_NORMALIZATIONS, InstanceNormalization
 from redo_tf.layers.resampled_convolution import PooledConv2D, UpsampledConv2D, upsample_nearest
+from redo_tf.layers.small_maps import Conv3x3
 from redo_tf.layers.spectral_normalization import SpectralNormalization
 
 
@@ -46,11 +47,8 @@ class DownBlock(tf.keras.layers.Layer):
         self.width, self.leading_relu, self.pool, self.gain = width, leading_relu, pool, gain
 
     def build(self, input_shape):
-        self.conv1 = self._convolution(tf.keras.layers.Conv2D, kernel_size=3, padding="same")
-        if self.pool:
-            self.conv2 = self._convolution(PooledConv2D)
-        else:
-            self.conv2 = self._convolution(tf.keras.layers.Conv2D, kernel_size=3, padding="same")
+        self.conv1 = self._convolution(Conv3x3)
+        self.conv2 = self._convolution(PooledConv2D if self.pool else Conv3x3)
         if self.pool or input_shape[-1] != self.width:
             self.shortcut = self._convolution(tf.keras.layers.Conv2D, kernel_size=1)
         else:
@@ -86,7 +84,7 @@ class UpBlock(tf.keras.layers.Layer):
         norm = CONDITIONAL_NORMALIZATIONS[self.normalization]
         self.norm1, self.norm2 = norm(self.gain), norm(self.gain)
         self.conv1 = self._convolution(UpsampledConv2D, use_bias=False)
-        self.conv2 = self._convolution(tf.keras.layers.Conv2D, kernel_size=3, padding="same")
+        self.conv2 = self._convolution(Conv3x3)
         self.shortcut = self._convolution(tf.keras.layers.Conv2D, kernel_size=1)
 
     def call(self, inputs, training=None):

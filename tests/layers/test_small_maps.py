@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from reference import convolution
+from redo_tf.layers.small_maps import Conv3x3, convolve
+
+# The batch's places beside the filters: so few that all is by matrices, the kernel's gradient alone, nothing.
+ALL, KERNEL_GRADIENT, NOTHING = (2, 4, 6, 3, 96), (2, 4, 6, 3, 16), (2, 4, 6, 3, 8)
+SHAPES = pytest.mark.parametrize("shape", [ALL, KERNEL_GRADIENT, NOTHING], ids=["all", "kernel_gradient", "nothing"])
+KERNELS = pytest.mark.parametrize("size, stride", [(3, 1), (4, 2), (3, 2), (5, 1)])
+
+
+def inputs(shape, size, stride):
+    """x, larger by the stride so that the results have `shape`, kernel and the results' gradient, in float64."""
+    batch, height, width, channels, filters = shape
+    rng = np.random.default_rng(0)
+    shapes = ([batch, stride * height, stride * width, channels], [size, size, channels, filters],
+              [batch, height, width, filters])
+    return [tf.constant(rng.normal(size=each)) for each in shapes]
+
+
+def kinds(function, *arguments) -> set:
+    return {operation.type for operation in tf.function(function).get_concrete_function(*arguments).graph.get_operations()}
+
+
+@SHAPES
+@pytest.mark.parametrize("size, stride", [(3, 1), (4, 2)])
+def test_convolution_is_the_sum_over_the_kernels_places(shape, size, stride):
+    x, kernel, _ = inputs(shape, size, stride)
+    expected = convolution(x.numpy(), kernel.numpy(), stride=stride, pad=1)
+    np.testing.assert_allclose(convolve(x, kernel, stride), expected, atol=1e-12)  # float64
+
+
+@SHAPES
+@KERNELS
+def test_results_and_gradients_are_those_of_tensorflows_convolution(shape, size, stride):
+    x, kernel, upstream = inputs(shape, size, stride)
+
+    def results(function):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            outputs = function(x, kernel)
+        return outputs, *tape.gradient(outputs, [x, kernel], upstream)
+
+    for actual, expected in zip(results(lambda x, kernel: convolve(x, kernel, stride)),
+                                results(lambda x, kernel: tf.nn.conv2d(x, kernel, stride, "SAME"))):
+        np.testing.assert_allclose(actual, expected, atol=1e-11)  # float64, sums of up to 400 products
+
+
+@pytest.mark.parametrize("shape, expected", [(ALL, {"MatMul", "BatchMatMulV2"}),
+                                             (KERNEL_GRADIENT, {"MatMul", "Conv2D", "Conv2DBackpropInput"}),
+                                             (NOTHING, {"Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"})])
+def test_matrices_stand_in_where_places_are_few(shape, expected):
+    def training(x, kernel, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            outputs = convolve(x, kernel)
+        return outputs, tape.gradient(outputs, [x, kernel], upstream)
+
+    arithmetic = {"MatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"}
+    assert kinds(training, *inputs(shape, 3, 1)) & arithmetic == expected
+
+
+def test_sizes_that_are_not_known_are_left_to_tensorflow():
+    x, kernel, _ = inputs(ALL, 3, 1)
+    unknown = tf.function(convolve, input_signature=[tf.TensorSpec([None, 4, 6, 3], tf.float64),
+                                                     tf.TensorSpec(kernel.shape, tf.float64)])
+    assert "MatMul" not in {operation.type for operation in unknown.get_concrete_function().graph.get_operations()}
+    np.testing.assert_allclose(unknown(x, kernel), convolve(x, kernel), atol=1e-12)
+
+
+def test_bfloat16_sums_in_float32():
+    """One product of each sum is 256, the others are 1: where bfloat16 with its 8 bits sums, they are lost."""
+    x = tf.concat([tf.fill([1, 1, 1, 1], 256.0), tf.ones([1, 1, 1, 127])], axis=-1)
+    kernel = tf.ones([3, 3, 128, 8])
+    outputs = convolve(tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16))
+    assert outputs.dtype == tf.bfloat16
+    np.testing.assert_allclose(tf.cast(outputs, tf.float32), np.full([1, 1, 1, 8], 383), rtol=2**-8)
+
+
+def test_layer_is_keras_own_convolution():
+    layer, x = Conv3x3(8, dtype="float64"), inputs(ALL, 3, 1)[0]
+    layer.build(x.shape)
+    plain = tf.keras.layers.Conv2D(8, 3, padding="same", dtype="float64")
+    plain.build(x.shape)
+    plain.set_weights(layer.get_weights())
+    assert [weight.shape for weight in layer.weights] == [(3, 3, 3, 8), (8,)]
+    np.testing.assert_allclose(layer(x), plain(x), atol=1e-12)
