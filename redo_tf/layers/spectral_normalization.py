@@ -41,10 +41,31 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
 
     def sigma(self) -> tf.Tensor:
-        """σ(W), a float32 scalar: `vᵀ W u` with v = W u / ‖W u‖, u and v constants for the gradient."""
-        w_u = tf.linalg.matmul(self._matrix(), tf.math.l2_normalize(self.u), transpose_b=True)
-        v = tf.stop_gradient(tf.math.l2_normalize(w_u))
-        return tf.reduce_sum(v * w_u)
+        """σ(W), a float32 scalar: `vᵀ W u` with v = W u / ‖W u‖."""
+        return tf.norm(tf.linalg.matmul(self._matrix(), tf.math.l2_normalize(self.u), transpose_b=True))
+
+    def normalized_kernel(self, dtype: tf.DType) -> tf.Tensor:
+        """W/σ(W) in the convolution's dtype. Its gradient, u and v being constants, is `(g − ⟨g, W/σ⟩ v uᵀ)/σ`.
+
+        Written out because the largest kernels have millions of weights: this passes over them half as often as the
+        gradients of the division and of σ.
+        """
+        u = tf.math.l2_normalize(self.u)  # [1, out]
+
+        @tf.custom_gradient
+        def divide(w):
+            w_u = tf.linalg.matmul(w, u, transpose_b=True)
+            sigma = tf.norm(w_u)
+            normalized = tf.cast(w / sigma, dtype)
+
+            def gradient(upstream):
+                upstream = tf.cast(upstream, tf.float32)
+                along = tf.reduce_sum(upstream * w) / sigma  # ⟨g, W/σ⟩
+                return (upstream - tf.linalg.matmul(along / sigma * w_u, u)) / sigma
+
+            return normalized, gradient
+
+        return tf.reshape(divide(self._matrix()), self.w_shape)
 
     def power_iteration(self) -> None:
         """Moves u by `power_iterations` steps u ← Wᵀ v / ‖Wᵀ v‖, v ← W u / ‖W u‖ towards the first singular vector."""
@@ -57,7 +78,7 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
     def call(self, inputs: tf.Tensor, training=None) -> tf.Tensor:
         del training  # The kernel in use is the same in training and inference.
         dtype = self.layer.compute_dtype
-        outputs = self.layer.convolution_op(tf.cast(inputs, dtype), tf.cast(self.w / self.sigma(), dtype))
+        outputs = self.layer.convolution_op(tf.cast(inputs, dtype), self.normalized_kernel(dtype))
         if self.layer.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.cast(self.layer.bias, dtype))
         return self.layer.activation(outputs)
