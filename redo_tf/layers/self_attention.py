@@ -29,8 +29,7 @@ class SelfAttention(tf.keras.layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         query, key, value = self.query(x), self._pooled(self.key(x)), self._pooled(self.value(x))
-        weights = tf.nn.softmax(tf.linalg.matmul(self._places(query), self._places(key), transpose_b=True))
-        attended = tf.linalg.matmul(weights, self._places(value))
+        attended = attend(self._places(query), self._places(key), self._places(value))
         attended = tf.reshape(attended, tf.concat([tf.shape(x)[:3], attended.shape[-1:]], axis=0))
         return x + self.gamma * self.output_projection(attended)
 
@@ -47,3 +46,25 @@ class SelfAttention(tf.keras.layers.Layer):
         """[B, H, W, C] → [B, H·W, C]."""
         shape = tf.shape(x)
         return tf.reshape(x, [shape[0], shape[1] * shape[2], x.shape[-1]])
+
+
+@tf.custom_gradient
+def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor):
+    """`o = p v` with `p = softmax(q kᵀ)`: [B, Q, d], [B, K, d], [B, K, e] → [B, Q, e].
+
+    The gradient of q kᵀ is `p ⊙ (∂o vᵀ − δ)` with `δ = Σ_K p ⊙ (∂o vᵀ)`, a sum over a row of the largest matrix here. It
+    is also `Σ_e ∂o ⊙ o`, since p v = o (Dao et al., FlashAttention, 2022), a sum over few channels; and it is subtracted
+    by the product itself, as one more channel: `[∂o, −δ] [v, 1]ᵀ`. One pass over the matrix is left of four.
+    """
+    weights = tf.nn.softmax(tf.linalg.matmul(query, key, transpose_b=True))
+    attended = tf.linalg.matmul(weights, value)
+
+    def gradients(upstream):
+        delta = tf.reduce_sum(upstream * attended, axis=-1, keepdims=True)
+        of_products = weights * tf.linalg.matmul(
+            tf.concat([upstream, -delta], axis=-1), tf.concat([value, tf.ones_like(value[..., :1])], axis=-1),
+            transpose_b=True)
+        return (tf.linalg.matmul(of_products, key), tf.linalg.matmul(of_products, query, transpose_a=True),
+                tf.linalg.matmul(weights, upstream, transpose_a=True))
+
+    return attended, gradients

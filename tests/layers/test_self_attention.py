@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from reference import self_attention
 from redo_tf.layers import SelfAttention
+from redo_tf.layers.self_attention import attend
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -47,3 +49,21 @@ def test_output_is_linear_in_gamma():
 ])
 def test_parameters_by_hand(channels, parameters):
     assert sum(weight.shape.num_elements() for weight in build(channels).trainable_weights) == parameters
+
+
+def test_gradients_are_those_of_the_products_and_the_softmax():
+    rng = np.random.default_rng(0)
+    inputs = [tf.constant(rng.normal(size=shape)) for shape in ([2, 12, 3], [2, 5, 3], [2, 5, 4])]
+    upstream = tf.constant(rng.normal(size=[2, 12, 4]))
+
+    def plainly(query, key, value):
+        return tf.nn.softmax(query @ tf.transpose(key, [0, 2, 1])) @ value
+
+    def results(function):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = function(*inputs)
+        return outputs, *tape.gradient(outputs, inputs, upstream)
+
+    for actual, expected in zip(results(attend), results(plainly)):
+        np.testing.assert_allclose(actual, expected, atol=1e-13)  # float64
