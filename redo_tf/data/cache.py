@@ -74,7 +74,7 @@ def _examples(builder: PictureBuilder, split: str) -> Iterator[Tuple[Image.Image
         for example in dataset.as_numpy_iterator():
             image = Image.open(io.BytesIO(example["image"])).convert("RGB")
             yield image, Image.fromarray(example["mask"]), example["id"].decode()
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, OSError) as error:  # A record that is cut short; a picture in it that is none.
         raise UserError(
             f"The prepared data in {builder.data_path} is damaged: remove that folder to have it prepared anew."
         ) from error

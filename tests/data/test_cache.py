@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
@@ -241,6 +242,14 @@ def test_damaged_prepared_data(tmp_path):
     _load(tmp_path)
     record = next(tmp_path.rglob("*val.tfrecord*"))
     os.truncate(record, record.stat().st_size - 100)
+    with pytest.raises(UserError, match=r"prepared data in .*redo_shapes/32px/1.0.0 is damaged: remove that folder"):
+        _load(tmp_path, resize="nearest")
+
+
+def test_damaged_prepared_picture(tmp_path, monkeypatch):
+    _load(tmp_path)
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "as_dataset", lambda *_, **__: tf.data.Dataset.from_tensors(
+        {"image": b"no picture", "mask": np.zeros([32, 32], np.uint8), "id": b"0"}))
     with pytest.raises(UserError, match=r"prepared data in .*redo_shapes/32px/1.0.0 is damaged: remove that folder"):
         _load(tmp_path, resize="nearest")
 
