@@ -2,14 +2,12 @@
 
   python -m redo_tf.train --dataset=lfw --config=configs/lfw32_cpu.py --data_dir=ARCHIVES
 
-The settings of configs/shapes.py, which explains them, but the published mean over the regions and
+The settings of configs/shapes.py, which explains them, but the published mean over the regions, an f that is a tenth as
+fast as G, as published, and a G of 8 channels, which leaves D well ahead (L_D near 1).
 
-* f a tenth as fast as G, as published. A fast f settles on what G can paint first, skin and whatever is as light.
-* A narrow G, of 8 channels. It cannot paint hair around a face that it does not see, so f learns to keep both together;
-  one of 16 or 32 channels can, and f has no reason to.
-
-For three thousand steps the masks have no meaning (IoU .25); then it climbs to .6 within a thousand steps. What to expect:
-README.md, "Results"; the curves, and what else was tried, are in docs/learning.md.
+Seeds differ: with one the masks have no meaning for three thousand steps, then become faces with their hair, with another
+they become skin and light clothes and stay so. What to expect: README.md, "Results"; the curves, and what else was tried,
+are in docs/learning.md.
 """
 from configs import shapes
 
