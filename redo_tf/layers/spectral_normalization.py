@@ -1,6 +1,8 @@
 """Spectral normalization (Miyato et al., 2018) as defined, on tensorflow-addons' layer."""
 from __future__ import annotations
 
+from typing import Tuple
+
 import tensorflow as tf
 import tensorflow_addons as tfa
 
@@ -42,7 +44,7 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
 
     def sigma(self) -> tf.Tensor:
         """σ(W), a float32 scalar: `vᵀ W u` with v = W u / ‖W u‖."""
-        return tf.norm(tf.linalg.matmul(self._matrix(), tf.math.l2_normalize(self.u), transpose_b=True))
+        return _sigma(self._matrix(), tf.math.l2_normalize(self.u))[0]
 
     def normalized_kernel(self, dtype: tf.DType) -> tf.Tensor:
         """W/σ(W) in the convolution's dtype. Its gradient, u and v being constants, is `(g − ⟨g, W/σ⟩ v uᵀ)/σ`.
@@ -54,8 +56,7 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
 
         @tf.custom_gradient
         def divide(w):
-            w_u = tf.linalg.matmul(w, u, transpose_b=True)
-            sigma = tf.norm(w_u)
+            sigma, w_u = _sigma(w, u)
             normalized = tf.cast(w / sigma, dtype)
 
             def gradient(upstream):
@@ -88,6 +89,12 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
 
     def _matrix(self) -> tf.Tensor:
         return tf.reshape(self.w, [-1, self.w_shape[-1]])
+
+
+def _sigma(matrix: tf.Tensor, u: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+    """‖W u‖, and W u [in, 1] itself; u [1, out] is a unit vector."""
+    w_u = tf.linalg.matmul(matrix, u, transpose_b=True)
+    return tf.norm(w_u), w_u
 
 
 def power_iteration(module: tf.Module) -> None:
