@@ -5,8 +5,8 @@
 The settings of configs/shapes.py, which explains them, but the published mean over the regions, an f that is a tenth as
 fast as G, as published, and a G of 8 channels, which leaves D well ahead (L_D near 1).
 
-Seeds differ: with one the masks have no meaning for three thousand steps, then become faces with their hair, with another
-they become skin and light clothes and stay so. What to expect: README.md, "Results"; the curves, and what else was tried,
+Of three seeds one is good: there the masks have no meaning for three thousand steps, then become faces with their hair, with another
+they become skin and light clothes, with the third the face and what is light around it. What to expect: README.md, "Results"; the curves, and what else was tried,
 are in docs/learning.md.
 """
 from configs import shapes
