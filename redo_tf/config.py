@@ -90,6 +90,7 @@ class TrainConfig:
     """The run."""
     steps: int = 40_000
     batch_size: int = 25  # over all replicas; the released code has 20
+    begin_with: Optional[str] = None  # folder of a run whose f, at any size, is this one's at first; None: random weights
     precision: str = "float32"  # float32 | mixed_bfloat16
     intra_op_threads: int = 0  # threads that one operation uses on a CPU; 0: TensorFlow's choice, all cores
     mask_average: float = 0.0  # decay of the running average of f's weights that is evaluated and exported; 0: none

@@ -20,6 +20,7 @@ from redo_tf.files import write_whole
 from redo_tf.models import compose
 from redo_tf.pictures import png, sample_grid
 from redo_tf.progress import bar
+from redo_tf.segmenter import mask_weights
 from redo_tf.step import TrainingStep, build_optimizers, to_model_range
 from redo_tf.stopwatch import Stopwatch
 from redo_tf.window import Window
@@ -81,7 +82,8 @@ class Trainer:
       stopwatch: where the time of this process went.
 
     Raises:
-      UserError: the batch cannot be shared among the replicas, or the data set is missing or too small.
+      UserError: the batch cannot be shared among the replicas, the data set is missing or too small, or there is no f
+        of this form to begin with.
     """
 
     def __init__(self, config: Config, workdir: Workdir, data_dir: Optional[str] = None,
@@ -97,6 +99,8 @@ class Trainer:
 
         # -------------------------------------------------------------------------------------------- networks
         tf.keras.mixed_precision.set_global_policy(config.train.precision)
+        begin_with = config.train.begin_with
+        self.first_mask_weights = mask_weights(Workdir(begin_with), config.model) if begin_with else None
         with self.strategy.scope():
             self.model = self._fresh_model(restarts=0)
             self.average = self._new_average() if config.train.mask_average else None
@@ -358,7 +362,10 @@ class Trainer:
 
     def _fresh_model(self, restarts: int):
         tf.keras.utils.set_random_seed(self.seed(restarts))
-        return build_model(self.config.model, self.config.data.image_size)
+        model = build_model(self.config.model, self.config.data.image_size)
+        if self.first_mask_weights:
+            model.mask_network.set_weights(self.first_mask_weights)
+        return model
 
     def _new_average(self) -> tf.keras.Model:
         average = build_mask_network(self.config.model)

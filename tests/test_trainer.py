@@ -18,6 +18,7 @@ from redo_tf.checkpoints import Checkpoints, is_readable
 from redo_tf.errors import Diverged, Interrupted, UserError
 from redo_tf.models import compose
 from redo_tf.pictures import blend_masks, colour_labels, to_uint8
+from redo_tf.segmenter import load_mask_network
 from redo_tf.step import to_model_range
 
 
@@ -199,6 +200,30 @@ def test_a_restart_is_a_run_of_the_next_seed_in_the_same_graph(tmp_path):
     tiny.assert_same_state(tiny.state(trainer), tiny.state(straight))
     for row, other in zip(trainer.workdir.metrics()[1:], straight.workdir.metrics()):
         assert tiny.untimed([{**row, "restarts": 0, "collapsed": False}]) == tiny.untimed([other])
+
+
+def test_a_run_begins_with_the_mask_network_of_another_size_and_again_after_a_collapse(
+        tmp_path, finished, monkeypatch):
+    monkeypatch.setattr("redo_tf.segmenter.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
+    first = finished[0].workdir.path
+    best = load_mask_network(finished[0].workdir)[0].get_weights()
+    trainer = tiny.trainer(tmp_path / "run", f"train.begin_with={first}", "data.image_size=64", "train.mask_average=0.9",
+                           "model.discriminator.widths=2,2,2,2,2", "model.encoder.widths=2,2,2,2,2")
+    other = finished[0]._fresh_model(restarts=0)
+    for network in (trainer.model.mask_network, trainer.average, trainer._fresh_model(restarts=1).mask_network):
+        for weight, wanted, random in zip(network.get_weights(), best, other.mask_network.get_weights()):
+            assert np.array_equal(weight, wanted) and not (wanted.any() and np.array_equal(weight, random))
+
+
+@pytest.mark.parametrize("begin_with, settings, message", [
+    ("finished", ("model.regions=3",), r"^The mask network of .*/run has another form \(model.regions=2, .*model.regions=3, "),
+    ("finished", ("model.mask_network.channels=4",), "^The mask network of .* has another form .*channels=4"),
+    ("nothing", (), "nothing holds no run"),
+])
+def test_a_mask_network_that_cannot_be_begun_with_is_refused(tmp_path, finished, begin_with, settings, message):
+    path = finished[0].workdir.path if begin_with == "finished" else tmp_path / begin_with
+    with pytest.raises(UserError, match=message):
+        tiny.trainer(tmp_path / "run", f"train.begin_with={path}", *settings)
 
 
 def test_two_replicas_train_restart_and_hold_the_same_weights(tmp_path, two_replicas):
