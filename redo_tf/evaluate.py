@@ -34,7 +34,7 @@ DATASET = flags.DEFINE_string("dataset", None, "Data set, with --model. Default:
 
 def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_size: int = 64,
                  mask_dir: Optional[str] = None) -> Dict[str, Any]:
-    """Scores of a run on a split; see `evaluation.evaluate`, but region sizes are in the labels' order.
+    """Scores of a run on a split; see `evaluation.evaluate`, but shares of regions are in the labels' order.
 
     `mask_dir` takes the place of the run's own.
 
@@ -78,8 +78,8 @@ def _evaluate(segment: Segmenter, config: DataConfig, regions: int, split: str, 
                         "choose another --split, or name the masks of a folder with --mask_dir=….")
     results = evaluate(segment, evaluation_batches(pictures.images, batch_size=batch_size), pictures.masks,
                        data.regions(config.dataset), regions)
-    sizes = [results["region_sizes"][region] for region in results["order"]]
-    return {"dataset": config.dataset, "split": split, "pictures": len(pictures.images), **results, "region_sizes": sizes}
+    in_order = {name: [results[name][region] for region in results["order"]] for name in ("region_sizes", "border_shares")}
+    return {"dataset": config.dataset, "split": split, "pictures": len(pictures.images), **results, **in_order}
 
 
 def table(results: Dict[str, Any]) -> str:

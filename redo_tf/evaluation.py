@@ -37,8 +37,9 @@ def evaluate(segment: Segmenter, batches: tf.data.Dataset, masks: Optional[np.nd
       regions: n.
 
     Returns:
-      `region_sizes`: soft area of each region, mean over the split, a list of n; `order`: the regions in the labels'
-      order, background first, and `ordered_by`, masks or border; with masks also the scores of `metrics.scores`.
+      `region_sizes`: soft area of each region, mean over the split, a list of n; `border_shares`: how much of the pictures'
+      border lies in each, the same; `order`: the regions in the labels' order, background first, and `ordered_by`, masks
+      or border; with masks also the scores of `metrics.scores`.
     """
     sizes, found, counts, first = [], [], [], 0
     for images in batches:
@@ -49,12 +50,14 @@ def evaluate(segment: Segmenter, batches: tf.data.Dataset, masks: Optional[np.nd
             true = np.asarray(masks[first:first + len(images)])
             counts.append(metrics.confusion(true, found[-1], classes, regions))
         first += len(images)
-    results = {"region_sizes": np.concatenate(sizes).mean(0).tolist()}
+    found = np.concatenate(found)
+    results = {"region_sizes": np.concatenate(sizes).mean(0).tolist(),
+               "border_shares": metrics.border_shares(found, regions).tolist()}
     if masks is not None:
         counts = np.concatenate(counts)
         results.update(order=metrics.order_by_masks(counts), ordered_by="masks", **metrics.scores(counts))
     else:
-        results.update(order=metrics.order_by_border(np.concatenate(found), regions), ordered_by="border")
+        results.update(order=metrics.order_by_border(found, regions), ordered_by="border")
     return results
 
 

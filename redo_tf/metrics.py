@@ -113,15 +113,24 @@ def order_by_masks(counts: np.ndarray) -> List[int]:
     return [background, *objects, *(region for region in rest if region != background)]
 
 
-def order_by_border(regions: np.ndarray, count: int) -> List[int]:
-    """[background, others…] without labels: the background holds most of the pictures' borders, larger regions come first.
+def border_shares(regions: np.ndarray, count: int) -> np.ndarray:
+    """The share of the pictures' outermost pixels that lies in each region, float64 [n], sums to 1.
 
     Args:
       regions: the region of each pixel [N, H, W], 0…count−1.
     """
     border = np.ones(regions.shape[1:], bool)
     border[1:-1, 1:-1] = False
-    background = np.bincount(regions[:, border].ravel(), minlength=count).argmax()
+    return np.bincount(regions[:, border].ravel(), minlength=count) / (len(regions) * border.sum())
+
+
+def order_by_border(regions: np.ndarray, count: int) -> List[int]:
+    """[background, others…] without labels: the background holds most of the pictures' borders, larger regions come first.
+
+    Args:
+      regions: the region of each pixel [N, H, W], 0…count−1.
+    """
+    background = border_shares(regions, count).argmax()
     areas = np.bincount(regions.ravel(), minlength=count)
     areas[background] = regions.size + 1
     return np.argsort(-areas, kind="stable").tolist()

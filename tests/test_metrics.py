@@ -125,6 +125,14 @@ def test_order_with_fewer_regions_than_labels_takes_all_objects_as_one():
     assert metrics.order_by_masks(counts(row(0, 0, 0, 1, 2), row(1, 1, 1, 0, 0), 3, 2)) == [1, 0]
 
 
+def test_border_shares():
+    """Two pictures of 3×4 pixels have 10 + 10 at the border: 3 + 0 in region 0, 7 + 10 in region 2."""
+    regions = np.full([2, 3, 4], 2)
+    regions[0, 0, :3] = 0
+    regions[:, 1, 1:3] = 1
+    assert metrics.border_shares(regions, 4).tolist() == [3 / 20, 0, 17 / 20, 0]
+
+
 def test_order_by_border():
     regions = np.full([1, 4, 4], 2)
     regions[0, 1:3, 1:3] = [[0, 1], [1, 1]]
