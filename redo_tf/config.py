@@ -90,7 +90,8 @@ class TrainConfig:
     """The run."""
     steps: int = 40_000
     batch_size: int = 25  # over all replicas; the released code has 20
-    begin_with: Optional[str] = None  # folder of a run whose f, at any size, is this one's at first; None: random weights
+    begin_with: Optional[str] = None  # folder of the run whose f is this one's at first; None: random weights
+    begin_steps: int = 500  # in which f learns that run's masks, where its picture size is another
     precision: str = "float32"  # float32 | mixed_bfloat16
     intra_op_threads: int = 0  # threads that one operation uses on a CPU; 0: TensorFlow's choice, all cores
     mask_average: float = 0.0  # decay of the running average of f's weights that is evaluated and exported; 0: none
@@ -151,6 +152,7 @@ BOUNDS = {
     "optimizer.mask_weight_decay": (0, None),
     "train.steps": (1, 10**8 - 1),  # Checkpoints are numbered restarts·10⁸ + step.
     "train.batch_size": (1, None),
+    "train.begin_steps": (1, None),
     "train.intra_op_threads": (0, None),
     "train.mask_average": (0, 1),
     "train.log_every": (1, None),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import json
 import os
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +13,6 @@ import tensorflow as tf
 from redo_tf import pretrained
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
-from redo_tf.config import ModelConfig
 from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
 from redo_tf.segmentation import Segmentation, fitted_size
@@ -157,21 +156,6 @@ def load_mask_network(workdir: Workdir) -> Tuple[tf.keras.Model, Dict[str, Any]]
         raise UserError(f"{workdir.file('metrics.jsonl')} lacks the evaluation at step {step} that best/ belongs to: "
                         "go on training past the next evaluation.")
     return network, rows[-1]
-
-
-def mask_weights(workdir: Workdir, config: ModelConfig) -> List[np.ndarray]:
-    """The weights of the run's best mask network, for another run to begin with. f is convolutional: the picture size may
-    differ.
-
-    Raises:
-      UserError: there is no run, it has not been evaluated yet, or its f has another form than `config` describes.
-    """
-    theirs, ours = workdir.load_config().model, config
-    if (theirs.regions, theirs.mask_network) != (ours.regions, ours.mask_network):
-        raise UserError(f"The mask network of {workdir.path} has another form (model.regions={theirs.regions}, "
-                        f"{theirs.mask_network}) than this run's (model.regions={ours.regions}, {ours.mask_network}): give "
-                        "both the same model.regions and model.mask_network fields.")
-    return load_mask_network(workdir)[0].get_weights()
 
 
 def newest_version(path: str) -> Optional[int]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from redo_tf import data, guard
+from redo_tf.beginning import first_mask_weights
 from redo_tf.build import build_mask_network, build_model
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.config import Config
@@ -20,7 +21,6 @@ from redo_tf.files import write_whole
 from redo_tf.models import compose
 from redo_tf.pictures import png, sample_grid
 from redo_tf.progress import bar
-from redo_tf.segmenter import mask_weights
 from redo_tf.step import TrainingStep, build_optimizers, to_model_range
 from redo_tf.stopwatch import Stopwatch
 from redo_tf.window import Window
@@ -99,8 +99,8 @@ class Trainer:
 
         # -------------------------------------------------------------------------------------------- networks
         tf.keras.mixed_precision.set_global_policy(config.train.precision)
-        begin_with = config.train.begin_with
-        self.first_mask_weights = mask_weights(Workdir(begin_with), config.model) if begin_with else None
+        self.first_mask_weights = (
+            first_mask_weights(config, workdir, self.train.images) if config.train.begin_with else None)
         with self.strategy.scope():
             self.model = self._fresh_model(restarts=0)
             self.average = self._new_average() if config.train.mask_average else None

@@ -1,0 +1,86 @@
+"""Runs that begin with the mask network of another."""
+from __future__ import annotations
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tiny
+from redo_tf import beginning
+from redo_tf.build import build_mask_network
+from redo_tf.errors import UserError
+from redo_tf.segmenter import load_mask_network
+from redo_tf.step import to_model_range
+from redo_tf.workdir import Workdir
+
+
+@pytest.fixture(autouse=True)
+def small_things(monkeypatch):
+    tiny.use_pictures(monkeypatch)
+    tiny.use_toy_networks(monkeypatch)
+    for module in ("beginning", "segmenter"):
+        monkeypatch.setattr(f"redo_tf.{module}.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The folder of a finished run at 32×32."""
+    tiny.trainer(tmp_path / "source").run()
+    return tmp_path / "source"
+
+
+def large_pictures():
+    return tf.cast(tf.image.resize(tiny.pictures("train").images, [64, 64]), tf.uint8).numpy()
+
+
+def begin(source, workdir, images, *settings):
+    config = tiny.config(f"train.begin_with={source}", *settings)
+    return beginning.first_mask_weights(config, Workdir(os.fspath(workdir)), images)
+
+
+def test_at_the_same_size_the_weights_are_the_best_ones_and_are_kept(tmp_path, source):
+    first = begin(source, tmp_path / "run", tiny.pictures("train").images)
+    best = load_mask_network(Workdir(os.fspath(source)))[0].get_weights()
+    assert len(first) == len(best) and all(np.array_equal(*pair) for pair in zip(first, best))
+    shutil.rmtree(source)
+    again = begin(source, tmp_path / "run", tiny.pictures("train").images)
+    assert len(again) == len(first) and all(np.array_equal(*pair) for pair in zip(again, first))
+
+
+def test_at_another_size_f_is_taught_and_a_seed_fixes_the_result(tmp_path, source):
+    settings = ("data.image_size=64", "train.begin_steps=4")
+    one, same, other = (begin(source, tmp_path / name, large_pictures(), *settings, f"seed={seed}")
+                        for name, seed in (("one", 1), ("same", 1), ("other", 2)))
+    best = load_mask_network(Workdir(os.fspath(source)))[0].get_weights()
+    assert np.array_equal(one[0], same[0])
+    assert not np.array_equal(one[0], other[0]) and not np.array_equal(one[0], best[0])
+
+
+def test_a_taught_network_finds_what_its_teacher_finds():
+    """The teacher's three residual blocks see 32×32; the same weights see other things at 64×64."""
+    tf.keras.utils.set_random_seed(0)
+    model = tiny.config("model.mask_network.channels=4").model
+    teacher, student = build_mask_network(model), build_mask_network(model)
+    images = large_pictures()
+    small = tf.image.resize(to_model_range(images), [32, 32], antialias=True)
+    wanted = tf.image.resize(teacher(small), [64, 64])
+    student(tf.zeros([1, 64, 64, 3]))
+    student.set_weights(teacher.get_weights())
+    distance = lambda: float(tf.reduce_mean(tf.abs(student(to_model_range(images)) - wanted)))
+    before = distance()
+    beginning.teach(student, teacher, 32, images, steps=400, batch_size=8, seed=0)
+    assert distance() < before / 2
+
+
+@pytest.mark.parametrize("name, settings, message", [
+    ("source", ("model.regions=3",), r"^The mask network of .*/source has another form \(model.regions=2, .*model.regions=3, "),
+    ("source", ("model.mask_network.channels=4",), "^The mask network of .* has another form .*channels=4"),
+    ("nothing", (), "nothing holds no run"),
+])
+def test_a_mask_network_that_cannot_be_begun_with_is_refused(tmp_path, source, name, settings, message):
+    with pytest.raises(UserError, match=message):
+        begin(tmp_path / name, tmp_path / "run", tiny.pictures("train").images, *settings)
+    assert not (tmp_path / "run").exists()
