@@ -68,6 +68,7 @@ class ObjectiveConfig:
     redraw: str = "all"  # all: every region of every image (released code) | one: a sampled region (Algorithm 1)
     regions: str = "mean"  # of an image's fakes: mean (published) | worst (see docs/learning.md)
     beta: float = 4.0  # sharpness of `worst`
+    recolour: bool = False  # f sees every picture in random colours, half of them negatives; the others as they are
     lambda_z: float = 5.0  # λ_z, on the mean over the d components
 
 

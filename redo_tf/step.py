@@ -10,6 +10,7 @@ from redo_tf import losses
 from redo_tf.config import Config, ObjectiveConfig, OptimizerConfig
 from redo_tf.layers.spectral_normalization import power_iteration
 from redo_tf.models import Redo, compose
+from redo_tf.recolouring import recolour, recolouring
 
 Metrics = Dict[str, tf.Tensor]
 
@@ -60,11 +61,11 @@ def networks(model: Redo) -> Dict[str, tf.keras.Model]:
 
 
 def generator_loss(model: Redo, objective: ObjectiveConfig, images: tf.Tensor, latents: tf.Tensor,
-                   region: Optional[int]) -> Metrics:
+                   region: Optional[int], seen: Optional[tf.Tensor] = None) -> Metrics:
     """L_G = L_adv + λ_z L_z for each image, with its parts.
 
     Args:
-      images: I [B, S, S, 3] in −1…1.
+      images: I [B, S, S, 3] in −1…1; seen: the same as f sees them, or None for as they are.
       latents: z [B, n, d].
       region: None redraws every region of every image, and δ reads all z from the wholly repainted Σ_k M_k ⊙ V_k
         (released code). A number redraws that region alone, and δ reads z_i from I'_i (Algorithm 1).
@@ -72,7 +73,7 @@ def generator_loss(model: Redo, objective: ObjectiveConfig, images: tf.Tensor, l
     Returns:
       `total`, `adversarial`, `information`, each [B], and the masks' `region_sizes` [B, n].
     """
-    masks = model.mask_network(images, training=True)
+    masks = model.mask_network(images if seen is None else seen, training=True)
     if region is None:
         painted = model.paint(masks, latents, training=True)
         fakes = compose(images, masks, painted)
@@ -92,9 +93,10 @@ def generator_loss(model: Redo, objective: ObjectiveConfig, images: tf.Tensor, l
             "information": information, "region_sizes": tf.reduce_mean(masks, axis=[1, 2])}
 
 
-def make_fakes(model: Redo, images: tf.Tensor, latents: tf.Tensor, region: Optional[int]) -> tf.Tensor:
+def make_fakes(model: Redo, images: tf.Tensor, latents: tf.Tensor, region: Optional[int],
+               seen: Optional[tf.Tensor] = None) -> tf.Tensor:
     """The fakes that D learns from, without gradient: [n·B, S, S, 3], or [B, S, S, 3] for one region."""
-    masks = model.mask_network(images, training=True)
+    masks = model.mask_network(images if seen is None else seen, training=True)
     if region is None:
         fakes = _merge(compose(images, masks, model.paint(masks, latents, training=True)))
     else:
@@ -121,6 +123,12 @@ def discriminator_loss(model: Redo, real: tf.Tensor, fakes: tf.Tensor) -> Metric
 def _redraw_one(model: Redo, images, masks, latents, region: int) -> tf.Tensor:
     painted = model.paint_region(region, masks, latents, training=True)
     return compose(images, masks[..., region:region + 1], painted[None])[0]
+
+
+def _local(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Of the global batch's rows those that belong to this replica's images."""
+    count = tf.shape(images)[0]
+    return rows[tf.distribute.get_replica_context().replica_id_in_sync_group * count:][:count]
 
 
 def _merge(fakes: tf.Tensor) -> tf.Tensor:
@@ -182,38 +190,43 @@ class TrainingStep:
 
     def _replica_iteration(self, batch, seeds, generator_region, discriminator_region, parts: str) -> Metrics:
         images, real = to_model_range(batch["images"]), to_model_range(batch["real"])
-        latents = self._latents(seeds, tf.shape(images)[0])
+        latents, seen = self._latents(seeds, images), self._seen_by_f(seeds, images)
         metrics = {}
         if parts != "discriminator":
-            metrics.update(self._generator_update(images, latents, generator_region))
+            metrics.update(self._generator_update(images, latents, generator_region, seen))
         if parts == "both":
-            metrics.update(self._discriminator_update(images, latents, real, None))
+            metrics.update(self._discriminator_update(images, latents, real, None, seen))
         elif parts == "discriminator":  # Algorithm 1: another real batch, region and z than the generator's.
-            latents = self._latents(seeds + [1 << 31, 0], tf.shape(real)[0])
-            metrics.update(self._discriminator_update(real, latents, real, discriminator_region))
+            seeds += [1 << 31, 0]
+            latents, seen = self._latents(seeds, real), self._seen_by_f(seeds, real)
+            metrics.update(self._discriminator_update(real, latents, real, discriminator_region, seen))
         return metrics
 
-    def _latents(self, seeds: tf.Tensor, local_batch: tf.Tensor) -> tf.Tensor:
-        """This replica's rows of the global batch's z [B, n, d]."""
-        global_shape = [self.config.train.batch_size, self.model.regions, self.model.latent_size]
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return tf.random.stateless_normal(global_shape, seeds)[replica * local_batch:][:local_batch]
+    def _latents(self, seeds: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """z [B, n, d] for this replica's images."""
+        return _local(tf.random.stateless_normal(
+            [self.config.train.batch_size, self.model.regions, self.model.latent_size], seeds), images)
 
-    def _generator_update(self, images, latents, region) -> Metrics:
+    def _seen_by_f(self, seeds: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        if not self.config.objective.recolour:
+            return images
+        return recolour(images, _local(recolouring(self.config.train.batch_size, seeds + [1 << 32, 0]), images))
+
+    def _generator_update(self, images, latents, region, seen=None) -> Metrics:
         trained = {name: network for name, network in networks(self.model).items() if name != "discriminator"
                    and (region is None or not name.startswith("generator_") or name == f"generator_{region}")}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             for network in trained.values():
                 tape.watch(network.trainable_variables)
-            loss = generator_loss(self.model, self.config.objective, images, latents, region)
+            loss = generator_loss(self.model, self.config.objective, images, latents, region, seen)
             total = self._global_mean(loss["total"])
         norm = self._apply(trained, tape, total)
         metrics = {f"generator/{name}": self._global_mean(value) for name, value in loss.items()
                    if name != "region_sizes"}
         return {**metrics, "generator/gradient_norm": norm, "region_sizes": self._global_mean(loss["region_sizes"])}
 
-    def _discriminator_update(self, images, latents, real, region) -> Metrics:
-        fakes = make_fakes(self.model, images, latents, region)
+    def _discriminator_update(self, images, latents, real, region, seen=None) -> Metrics:
+        fakes = make_fakes(self.model, images, latents, region, seen)
         trained = {"discriminator": self.model.discriminator}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.model.discriminator.trainable_variables)

@@ -147,9 +147,9 @@ def moved(before: List[np.ndarray], after: List[np.ndarray]) -> bool:
 # ------------------------------------------------------------------------------------- the equations, written again
 
 
-def redrawn(model: Redo, images, latents, regions):
+def redrawn(model: Redo, images, latents, regions, seen=None):
     """I'_i = M_i ⊙ G_i(M_i, z_i) + Σ_{j≠i} M_j ⊙ I for each region asked for, and Σ_k M_k ⊙ G_k."""
-    masks = model.mask_network(images)
+    masks = model.mask_network(images if seen is None else seen)
     fakes, whole = [], 0.0
     for i in regions:
         paint = model.region_generators[i]((masks[..., i:i + 1], latents[:, i]), training=True)
@@ -159,9 +159,9 @@ def redrawn(model: Redo, images, latents, regions):
     return fakes, whole, masks
 
 
-def expected_generator_loss(model: Redo, images, latents, kind="mean", beta=4.0, lambda_z=5.0, region=None):
+def expected_generator_loss(model: Redo, images, latents, kind="mean", beta=4.0, lambda_z=5.0, region=None, seen=None):
     regions = range(2) if region is None else [region]
-    fakes, whole, masks = redrawn(model, images, latents, regions)
+    fakes, whole, masks = redrawn(model, images, latents, regions, seen)
     scores = tf.stack([model.discriminator(fake) for fake in fakes])
     if kind == "mean":
         adversarial = -tf.reduce_mean(scores)
@@ -238,6 +238,18 @@ def test_generator_loss_is_that_of_the_equations(model, objective, region):
     expected = expected_generator_loss(model, in_model_range("images"), noise(), **objective, region=region)
     for name, value in expected.items():
         np.testing.assert_allclose(np.mean(actual[name], axis=0), value, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("region", [None, 1])
+def test_f_alone_sees_other_colours(model, region):
+    images, seen = in_model_range("images"), -in_model_range("images")
+    actual = generator_loss(model, Config().objective, images, noise(), region, seen)
+    expected = expected_generator_loss(model, images, noise(), region=region, seen=seen)
+    for name, value in expected.items():
+        np.testing.assert_allclose(np.mean(actual[name], axis=0), value, rtol=1e-5, err_msg=name)
+    fakes = redrawn(model, images, noise(), range(2) if region is None else [region], seen)[0]
+    np.testing.assert_allclose(make_fakes(model, images, noise(), region, seen), tf.concat(fakes, axis=0), atol=1e-5)
+    assert not np.allclose(fakes[0], make_fakes(model, images, noise(), region)[:BATCH], atol=1e-2)
 
 
 def test_each_image_has_its_own_loss(model):
@@ -380,7 +392,8 @@ def test_the_same_seed_and_step_give_the_same_iteration(run):
 
 def drawn(run: Run, seed: int, step: int) -> np.ndarray:
     """z of the global batch, as the replicas draw it."""
-    draw = lambda: run.step._latents(tf.constant([seed, step], tf.int64), BATCH // run.strategy.num_replicas_in_sync)
+    draw = lambda: run.step._latents(
+        tf.constant([seed, step], tf.int64), tf.zeros([BATCH // run.strategy.num_replicas_in_sync]))
     return np.concatenate(run.strategy.experimental_local_results(run.strategy.run(tf.function(draw))))
 
 
@@ -415,6 +428,21 @@ def test_delayed_start_is_0_for_so_many_steps_and_then_constant():
 
 
 # --------------------------------------------------------------------------------------- two replicas, other recipes
+
+
+def test_replicas_recolour_their_parts_of_one_batch_and_the_two_updates_differently(run, two_replicas):
+    def seen(strategy, seeds, recoloured=True):
+        step = TrainingStep(run.model, None, {}, tiny(objective__recolour=recoloured), strategy)
+        whole = run.share(in_model_range("images").numpy()) if strategy is run.strategy else (
+            strategy.experimental_distribute_values_from_function(lambda context: in_model_range("images")[
+                context.replica_id_in_sync_group * (BATCH // 2):][:BATCH // 2]))
+        found = strategy.run(lambda images: step._seen_by_f(tf.constant(seeds, tf.int64), images), args=(whole,))
+        return np.concatenate(strategy.experimental_local_results(found))
+    alone = seen(run.strategy, [5, 7])
+    np.testing.assert_array_equal(seen(two_replicas, [5, 7]), alone)
+    for seeds in ([6, 7], [5, 8], [5 + (1 << 31), 7]):
+        assert not np.isclose(seen(run.strategy, seeds), alone).all(axis=(1, 2, 3)).any()
+    np.testing.assert_array_equal(seen(run.strategy, [5, 7], recoloured=False), in_model_range("images"))
 
 
 def test_two_replicas_with_half_batches_are_one_with_the_whole(run, two_replicas):
