@@ -70,6 +70,7 @@ class ObjectiveConfig:
     beta: float = 4.0  # sharpness of `worst`
     recolour: bool = False  # f sees every picture in random colours, half of them negatives; the others as they are
     lambda_z: float = 5.0  # λ_z, on the mean over the d components
+    lambda_border: float = 0.0  # λ_B, on the share of the border outside region 0; not in the paper
 
 
 @dataclasses.dataclass
@@ -145,6 +146,7 @@ BOUNDS = {
     "model.generator.channels": (1, None),
     "objective.beta": (1e-6, None),
     "objective.lambda_z": (0, None),
+    "objective.lambda_border": (0, None),
     "optimizer.learning_rate": (0, None),
     "optimizer.encoder_learning_rate": (0, None),
     "optimizer.discriminator_learning_rate": (0, None),

@@ -35,3 +35,16 @@ def information_conservation(estimates: tf.Tensor, latents: tf.Tensor) -> tf.Ten
     The paper writes a squared norm, a sum over d; the released code takes the mean, which its λ_z = 5 belongs to.
     """
     return tf.reduce_mean(tf.square(estimates - latents), axis=[1, 2])
+
+
+def objects_at_border(masks: tf.Tensor) -> tf.Tensor:
+    """L_B for each image: how much of its outermost pixels is not region 0's, 0…1: [B, H, W, n] → [B].
+
+    Not in the paper. Pictures are taken of objects, so what surrounds them touches the border and they rarely do: an old
+    prior of saliency (Wei et al., "Geodesic saliency using background priors", ECCV 2012). Without it any split into two
+    regions that can be redrawn by themselves will do, of light and dark for one (docs/learning.md).
+    """
+    background = masks[..., 0]
+    height, width = background.shape[1:]
+    lines = [background[:, 0], background[:, -1], background[:, 1:-1, 0], background[:, 1:-1, -1]]
+    return 1 - tf.reduce_sum(tf.concat(lines, axis=1), axis=1) / (2 * (height + width) - 4)

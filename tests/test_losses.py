@@ -61,3 +61,14 @@ def test_information_conservation_is_the_mean_over_regions_and_components_by_han
     latents = tf.constant([[[0.0, 2.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 2.0]]])
     # (1 + 0 + 4 + 9)/4 and (0 + 0 + 0 + 4)/4
     np.testing.assert_array_equal(losses.information_conservation(estimates, latents), [3.5, 1.0])
+
+
+def test_objects_at_border_by_hand():
+    """3×4 pixels have 10 at the border. First picture: region 0 has all of them, and nothing inside. Second: it has half of
+    each pixel of the first line, all of the other 6. Third: nothing but what is inside. The last corner counts once."""
+    background = np.zeros([3, 3, 4], np.float32)
+    background[:2] = 1
+    background[:, 1, 1:3] = [[0.0], [0.5], [1.0]]
+    background[1, 0] = 0.5
+    masks = np.stack([background, 0.75 * (1 - background), 0.25 * (1 - background)], axis=-1)
+    np.testing.assert_allclose(losses.objects_at_border(tf.constant(masks)), [0, 0.2, 1], atol=1e-6)

@@ -252,6 +252,19 @@ def test_f_alone_sees_other_colours(model, region):
     assert not np.allclose(fakes[0], make_fakes(model, images, noise(), region)[:BATCH], atol=1e-2)
 
 
+def test_the_border_is_part_of_the_loss_where_it_has_a_weight(model):
+    images = in_model_range("images")
+    without, with_border = (
+        generator_loss(model, dataclasses.replace(Config().objective, lambda_border=weight), images, noise(), None)
+        for weight in (0.0, 3.0))
+    masks = model.mask_network(images).numpy()
+    border = np.ones([32, 32], bool)
+    border[1:-1, 1:-1] = False
+    np.testing.assert_allclose(with_border["border"], masks[:, border, 1].mean(1), atol=1e-6)
+    np.testing.assert_allclose(with_border["total"], without["total"] + 3 * with_border["border"], rtol=1e-5)
+    assert "border" not in without
+
+
 def test_each_image_has_its_own_loss(model):
     objective = dataclasses.replace(Config().objective, regions="worst")
     whole = generator_loss(model, objective, in_model_range("images"), noise(), None)
