@@ -68,7 +68,7 @@ class ObjectiveConfig:
     redraw: str = "all"  # all: every region of every image (released code) | one: a sampled region (Algorithm 1)
     regions: str = "mean"  # of an image's fakes: mean (published) | worst (see docs/learning.md)
     beta: float = 4.0  # sharpness of `worst`
-    recolour: bool = False  # f sees every picture in random colours, half of them negatives; the others as they are
+    recolour_steps: int = 0  # in which f sees pictures in random colours, half of them negatives; G, D and δ never do
     lambda_z: float = 5.0  # λ_z, on the mean over the d components
     lambda_border: float = 0.0  # λ_B, on the share of the border outside region 0; not in the paper
 
@@ -147,6 +147,7 @@ BOUNDS = {
     "objective.beta": (1e-6, None),
     "objective.lambda_z": (0, None),
     "objective.lambda_border": (0, None),
+    "objective.recolour_steps": (0, None),
     "optimizer.learning_rate": (0, None),
     "optimizer.encoder_learning_rate": (0, None),
     "optimizer.discriminator_learning_rate": (0, None),

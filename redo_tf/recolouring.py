@@ -1,4 +1,8 @@
-"""Pictures in other colours: what f sees in training with `objective.recolour`."""
+"""Pictures in other colours: what f sees at first in training with `objective.recolour_steps`.
+
+Most runs make one region of what is light and the other of what is dark. An f to which the same picture comes as light or dark
+as chance has it cannot, and finds what has a shape. Afterwards colours help it to follow edges (docs/learning.md).
+"""
 from __future__ import annotations
 
 import tensorflow as tf

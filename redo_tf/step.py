@@ -211,9 +211,12 @@ class TrainingStep:
             [self.config.train.batch_size, self.model.regions, self.model.latent_size], seeds), images)
 
     def _seen_by_f(self, seeds: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        if not self.config.objective.recolour:
+        """This replica's images, in the first `recolour_steps` steps in other colours."""
+        steps = self.config.objective.recolour_steps
+        if not steps:
             return images
-        return recolour(images, _local(recolouring(self.config.train.batch_size, seeds + [1 << 32, 0]), images))
+        changes = _local(recolouring(self.config.train.batch_size, seeds + [1 << 32, 0]), images)
+        return tf.where(seeds[1] < steps, recolour(images, changes), images)
 
     def _generator_update(self, images, latents, region, seen=None) -> Metrics:
         trained = {name: network for name, network in networks(self.model).items() if name != "discriminator"

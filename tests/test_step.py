@@ -444,8 +444,8 @@ def test_delayed_start_is_0_for_so_many_steps_and_then_constant():
 
 
 def test_replicas_recolour_their_parts_of_one_batch_and_the_two_updates_differently(run, two_replicas):
-    def seen(strategy, seeds, recoloured=True):
-        step = TrainingStep(run.model, None, {}, tiny(objective__recolour=recoloured), strategy)
+    def seen(strategy, seeds, steps=9):
+        step = TrainingStep(run.model, None, {}, tiny(objective__recolour_steps=steps), strategy)
         whole = run.share(in_model_range("images").numpy()) if strategy is run.strategy else (
             strategy.experimental_distribute_values_from_function(lambda context: in_model_range("images")[
                 context.replica_id_in_sync_group * (BATCH // 2):][:BATCH // 2]))
@@ -455,7 +455,8 @@ def test_replicas_recolour_their_parts_of_one_batch_and_the_two_updates_differen
     np.testing.assert_array_equal(seen(two_replicas, [5, 7]), alone)
     for seeds in ([6, 7], [5, 8], [5 + (1 << 31), 7]):
         assert not np.isclose(seen(run.strategy, seeds), alone).all(axis=(1, 2, 3)).any()
-    np.testing.assert_array_equal(seen(run.strategy, [5, 7], recoloured=False), in_model_range("images"))
+    for seeds, steps in (([5, 7], 0), ([5, 9], 9)):  # Never, and no longer.
+        np.testing.assert_array_equal(seen(run.strategy, seeds, steps), in_model_range("images"))
 
 
 def test_two_replicas_with_half_batches_are_one_with_the_whole(run, two_replicas):
