@@ -27,7 +27,8 @@ LEARNING_RATE = 1e-3  # Of Adam at the first step; it falls to 0 along a cosine.
 
 
 def first_mask_weights(config: Config, workdir: Workdir, images: np.ndarray) -> List[np.ndarray]:
-    """Weights of f for a run with `train.begin_with`; kept in its workdir, so that later processes find the same ones.
+    """Weights of f for a run with `train.begin_with`; kept in its workdir, so that processes which continue the run, and
+    may begin it anew, find the same ones.
 
     Args:
       config: of the run; its precision is the global policy.
@@ -37,7 +38,7 @@ def first_mask_weights(config: Config, workdir: Workdir, images: np.ndarray) -> 
       UserError: there is no such run, it has not been evaluated yet, or its f has another form.
     """
     path = workdir.file("begin.npz")
-    if os.path.exists(path):
+    if workdir.has_checkpoint() and os.path.exists(path):  # Without a checkpoint they may be another configuration's.
         with np.load(path) as kept:
             return [kept[name] for name in kept]
     source = Workdir(config.train.begin_with)

@@ -59,7 +59,7 @@ class Workdir:
         if not (os.path.isdir(ground) and os.access(ground, os.W_OK)):
             raise UserError(f"The run cannot be written to {self.path} ({ground} is not a folder that may be written to): "
                             "choose another --workdir.")
-        if not (os.path.exists(self.file("config.json")) and self._has_checkpoint()):
+        if not (os.path.exists(self.file("config.json")) and self.has_checkpoint()):
             return
         old, new = configuration.flatten(self.load_config()), configuration.flatten(config)
         changed = [f"{name} is {old[name]} there and {value} here" for name, value in new.items()
@@ -116,7 +116,7 @@ class Workdir:
             raise UserError(f"Another process is training in {self.path}: wait for it, or choose another --workdir.")
         return exclusive(self.path, busy)
 
-    def _has_checkpoint(self) -> bool:
+    def has_checkpoint(self) -> bool:
         """Whether there is anything to continue; a mistaken first command leaves nothing but its configuration."""
         folder = self.file("checkpoints")
         return os.path.isdir(folder) and any(name.endswith(".index") for name in os.listdir(folder))

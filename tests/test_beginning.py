@@ -45,6 +45,8 @@ def test_at_the_same_size_the_weights_are_the_best_ones_and_are_kept(tmp_path, s
     first = begin(source, tmp_path / "run", tiny.pictures("train").images)
     best = load_mask_network(Workdir(os.fspath(source)))[0].get_weights()
     assert len(first) == len(best) and all(np.array_equal(*pair) for pair in zip(first, best))
+    (tmp_path / "run/checkpoints").mkdir()
+    (tmp_path / "run/checkpoints/ckpt-1.index").touch()
     shutil.rmtree(source)
     again = begin(source, tmp_path / "run", tiny.pictures("train").images)
     assert len(again) == len(first) and all(np.array_equal(*pair) for pair in zip(again, first))
@@ -57,6 +59,13 @@ def test_at_another_size_f_is_taught_and_a_seed_fixes_the_result(tmp_path, sourc
     best = load_mask_network(Workdir(os.fspath(source)))[0].get_weights()
     assert np.array_equal(one[0], same[0])
     assert not np.array_equal(one[0], other[0]) and not np.array_equal(one[0], best[0])
+
+
+def test_what_is_kept_counts_once_there_is_a_checkpoint(tmp_path, source):
+    settings = ("data.image_size=64", "train.begin_steps=4")
+    first = begin(source, tmp_path / "run", large_pictures(), *settings)
+    other = begin(source, tmp_path / "run", large_pictures(), *settings, "seed=1")  # As after a mistaken first command.
+    assert not np.array_equal(first[0], other[0])
 
 
 def test_a_taught_network_finds_what_its_teacher_finds():
