@@ -87,7 +87,7 @@ def test_many_differences_are_counted(tmp_path):
 def test_every_field_that_can_change_a_weight_is_compared(tmp_path, name):
     old = flatten(Config())[name]
     if old is None:
-        new = {"data.mask_dir": "masks", "data.weights": (1.0, 2.0)}[name]
+        new = {"data.mask_dir": "masks", "data.weights": (1.0, 2.0), "train.begin_with": "runs/other"}[name]
     else:
         new = {bool: lambda: not old, int: lambda: old + 1, float: lambda: old / 2 + 0.1, str: lambda: old + "x",
                tuple: lambda: old + (1,)}[type(old)]()
