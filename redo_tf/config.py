@@ -106,10 +106,8 @@ class TrainConfig:
 
 @dataclasses.dataclass
 class CollapseConfig:
-    """When a run is begun anew: one region took (nearly) everything, or the objects are where the background should be."""
+    """When a run is begun anew because one region took (nearly) everything."""
     smallest_region: float = 0.1  # mean soft area, on training and validation images alike; 0: never restart
-    border: float = 1.0  # share of the pictures' border that the objects may hold, at border_step; 1: any
-    border_step: int = 4000  # when the border is looked at, once
     last_step: int = 7000  # later collapses are reported, not restarted
     restarts: int = 10  # at most
 
@@ -165,8 +163,6 @@ BOUNDS = {
     "train.checkpoint_every": (1, None),
     "train.checkpoints_kept": (1, None),
     "collapse.smallest_region": (0, 1),
-    "collapse.border": (0, 1),
-    "collapse.border_step": (1, None),
     "collapse.last_step": (0, None),
     "collapse.restarts": (0, None),
 }

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from redo_tf import data, guard
+from redo_tf import data
 from redo_tf.beginning import first_mask_weights
 from redo_tf.build import build_mask_network, build_model
 from redo_tf.checkpoints import Checkpoints
@@ -222,7 +222,12 @@ class Trainer:
                     with self.stopwatch.of("evaluations"):
                         row = self._evaluate(step, restarts)
                     progress.write(self._line(row), file=progress.fp)
-                    if self._should_begin_anew(row):
+                    if row["collapsed"] and self._may_restart(step, restarts):
+                        logging.warning(
+                            "Collapsed at step %d: the smallest region covers %.3f of the training and %.3f of the "
+                            "validation pictures, less than %g. Beginning anew with seed %d.", step,
+                            min(row["train/region_sizes"]), min(row["val/region_sizes"]),
+                            self.config.collapse.smallest_region, self.seed(restarts + 1))
                         return "collapsed"
                 if due["sample"]:
                     with self.stopwatch.of("sample grids"):
@@ -262,7 +267,7 @@ class Trainer:
                "seconds": round(self._progress("seconds"), 3), "images_per_second": round(images_per_second, 3),
                **{name: float(value) for name, value in means.items()}, "train/region_sizes": train_sizes,
                **{f"val/{name}": value for name, value in results.items()}}
-        row["collapsed"] = guard.is_collapsed(row, self.config.collapse)
+        row["collapsed"] = max(min(train_sizes), min(results["region_sizes"])) < self.config.collapse.smallest_region
         self.workdir.append_metrics(row)
         self._write_scalars({name: value for name, value in row.items()
                              if name.startswith("val/") and not name.startswith("val/order")}, step, restarts)
@@ -272,17 +277,13 @@ class Trainer:
             self.best.save(self._number())
         return row
 
-    def _should_begin_anew(self, row: Dict[str, Any]) -> bool:
-        """Whether this evaluation shows a fault, and there are restarts left for it. Reports both."""
-        limits, step, restarts = self.config.collapse, row["step"], row["restarts"]
-        fault = guard.fault(row, limits, self.config.train.eval_every)
-        if fault is None:
-            return False
+    def _may_restart(self, step: int, restarts: int) -> bool:
+        limits = self.config.collapse
         if step > limits.last_step or restarts >= limits.restarts:
-            logging.warning("%s. Not begun anew: %s.", fault, f"later than step {limits.last_step}" if step > limits.last_step
-                            else f"that was done {restarts} times already")
+            logging.warning("Collapsed at step %d, and not begun anew: %s.", step,
+                            f"later than step {limits.last_step}" if step > limits.last_step else
+                            f"that was done {restarts} times already")
             return False
-        logging.warning("%s. Beginning anew with seed %d.", fault, self.seed(restarts + 1))
         return True
 
     # ---------------------------------------------------------------------------------------------------- writers
