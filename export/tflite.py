@@ -8,10 +8,10 @@ writes the model and, as lfw.json, its card. One signature, `serving_default`, a
 
   images float32 [1, S, S, 3] in 0…1; for int8 uint8 in 0…255  →  masks float32 [1, S, S, n], label 0 is the background
 
---quantize: none: float32; float16: weights of half the size, the same speed; dynamic: weights in 8 bits, maps rounded as
-they come; int8: convolutions in 8 bits, calibrated on training pictures. The last two are a quarter of the size. In LiteRT
-int8 took half the time on an Intel Xeon with AMX, and as long on an AMD EPYC without 8-bit products; in tflite-runtime 2.14
-three times as long, as its XNNPACK takes no 8-bit convolutions.
+--quantize: none: float32; float16: the residual blocks' weights in half the size, the same speed; dynamic: weights in 8
+bits, maps rounded as they come; int8: convolutions in 8 bits, calibrated on training pictures. The last two are a quarter of
+the size. In LiteRT int8 took half the time on an Intel Xeon with AMX, and as long on an AMD EPYC without 8-bit products; in
+tflite-runtime 2.14 three times as long, as its XNNPACK takes no 8-bit convolutions.
 """
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from absl import flags
 from tensorflow.lite.tools import flatbuffer_utils
 
 from export import card
+from export.float16 import halve_large_kernels
 from export.inference_graph import InferenceGraph, Precision
 from export.int8 import Int8, calibrate
 from redo_tf import cli, data
@@ -99,14 +100,13 @@ def convert(graph: InferenceGraph, size: Optional[int], quantize: str = "none") 
     holder = tf.Module()
     holder.serve = serve
     converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], holder)
-    if quantize != "none":
+    if quantize in ("dynamic", "int8"):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
-        converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
         converter.inference_input_type = tf.uint8
     with _quiet():
-        return _without_inner_names(converter.convert())
+        content = _without_inner_names(converter.convert())
+    return halve_large_kernels(content) if quantize == "float16" else content
 
 
 def _without_inner_names(content: bytes) -> bytes:
