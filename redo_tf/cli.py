@@ -1,7 +1,9 @@
 """What every command shares: flags, exit codes, and `redo-tf SUBCOMMAND`."""
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import importlib
 import logging as standard_logging
 import os
@@ -102,6 +104,8 @@ def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
     logging.get_absl_handler().setFormatter(_PlainFormatter())
     logging.get_absl_handler().addFilter(lambda record: "tensorflow_datasets" not in record.pathname)
     standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
+    # Or else the process collects its graphs one by one before it goes: half a minute after a training.
+    atexit.register(gc.freeze)
 
     def body():
         app.run(lambda _: main(), flags_parser=lambda arguments: _parse_flags(arguments, first_word))

@@ -334,6 +334,32 @@ def test_success_is_code_0_and_silent(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_process_goes_without_collecting_what_it_holds():
+    """TensorFlow's graphs, cycles of thousands of objects, take half a minute."""
+    body = """
+import sys
+from redo_tf import cli
+
+class Cycle:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        print("collected", flush=True)
+
+def main():
+    main.kept = Cycle()
+    print("done")
+
+sys.argv = ["command"]
+cli.run(main)
+"""
+    done = run(sys.executable, "-c", body)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    without = run(sys.executable, "-c", body.replace("cli.run(main)", "main()"))
+    assert without.stdout == "done\ncollected\n", without.stderr
+
+
 @pytest.mark.parametrize("error", [ValueError("bug"), FileNotFoundError(2, "No such file", "/x")])
 def test_our_own_mistakes_keep_their_traceback(error):
     def body():
