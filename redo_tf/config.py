@@ -71,6 +71,8 @@ class ObjectiveConfig:
     recolour_steps: int = 0  # in which f sees pictures in random colours, half of them negatives; G, D and δ never do
     lambda_z: float = 5.0  # λ_z, on the mean over the d components
     lambda_border: float = 0.0  # λ_B, on the share of the border outside region 0; not in the paper
+    lambda_area: float = 0.0  # λ_A, on what each region lacks of `smallest_area`; not in the paper
+    smallest_area: float = 0.02  # a, share of a picture
 
 
 @dataclasses.dataclass
@@ -145,6 +147,8 @@ BOUNDS = {
     "objective.beta": (1e-6, None),
     "objective.lambda_z": (0, None),
     "objective.lambda_border": (0, None),
+    "objective.lambda_area": (0, None),
+    "objective.smallest_area": (1e-6, 1),
     "objective.recolour_steps": (0, None),
     "optimizer.learning_rate": (0, None),
     "optimizer.encoder_learning_rate": (0, None),

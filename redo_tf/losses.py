@@ -48,3 +48,13 @@ def objects_at_border(masks: tf.Tensor) -> tf.Tensor:
     height, width = background.shape[1:]
     lines = [background[:, 0], background[:, -1], background[:, 1:-1, 0], background[:, 1:-1, -1]]
     return 1 - tf.reduce_sum(tf.concat(lines, axis=1), axis=1) / (2 * (height + width) - 4)
+
+
+def missing_area(masks: tf.Tensor, smallest: float) -> tf.Tensor:
+    """L_A for each image: Σ_k max(0, 1 − (mean over pixels of M_k²)/a), 0…n, with a = `smallest`: [B, H, W, n] → [B].
+
+    Not in the paper; a floor under each region's area as in Bielski and Favaro, "Emergence of object segmentation in
+    perturbed generative models" (NeurIPS 2019). Squares are the area of a mask of zeros and ones, and next to nothing for
+    a faint tint of the whole picture, which would do otherwise.
+    """
+    return tf.reduce_sum(tf.nn.relu(1 - tf.reduce_mean(tf.square(masks), axis=[1, 2]) / smallest), axis=-1)

@@ -62,7 +62,7 @@ def networks(model: Redo) -> Dict[str, tf.keras.Model]:
 
 def generator_loss(model: Redo, objective: ObjectiveConfig, images: tf.Tensor, latents: tf.Tensor,
                    region: Optional[int], seen: Optional[tf.Tensor] = None) -> Metrics:
-    """L_G = L_adv + λ_z L_z + λ_B L_B for each image, with its parts.
+    """L_G = L_adv + λ_z L_z + λ_B L_B + λ_A L_A for each image, with its parts.
 
     Args:
       images: I [B, S, S, 3] in −1…1; seen: the same as f sees them, or None for as they are.
@@ -71,7 +71,8 @@ def generator_loss(model: Redo, objective: ObjectiveConfig, images: tf.Tensor, l
         (released code). A number redraws that region alone, and δ reads z_i from I'_i (Algorithm 1).
 
     Returns:
-      `total`, `adversarial`, `information`, with λ_B also `border`, each [B], and the masks' `region_sizes` [B, n].
+      `total`, `adversarial`, `information`, with λ_B also `border`, with λ_A `area`, each [B], and the masks'
+      `region_sizes` [B, n].
     """
     masks = model.mask_network(images if seen is None else seen, training=True)
     if region is None:
@@ -93,6 +94,9 @@ def generator_loss(model: Redo, objective: ObjectiveConfig, images: tf.Tensor, l
     if objective.lambda_border:
         loss["border"] = losses.objects_at_border(masks)
         loss["total"] += objective.lambda_border * loss["border"]
+    if objective.lambda_area:
+        loss["area"] = losses.missing_area(masks, objective.smallest_area)
+        loss["total"] += objective.lambda_area * loss["area"]
     return {**loss, "region_sizes": tf.reduce_mean(masks, axis=[1, 2])}
 
 

@@ -72,3 +72,13 @@ def test_objects_at_border_by_hand():
     background[1, 0] = 0.5
     masks = np.stack([background, 0.75 * (1 - background), 0.25 * (1 - background)], axis=-1)
     np.testing.assert_allclose(losses.objects_at_border(tf.constant(masks)), [0, 0.2, 1], atol=1e-6)
+
+
+def test_missing_area_by_hand():
+    """2×2 pixels and a = 1/4: a region with one pixel lacks nothing, one with half of a pixel, or with a quarter of each,
+    three quarters of it; one with nothing, all of it."""
+    masks = np.zeros([3, 2, 2, 3], np.float32)
+    masks[0, ..., 0], masks[0, 0, 0] = 1, [0.0, 1.0, 0.0]
+    masks[1, ..., 0], masks[1, 0, 0] = 1, [0.0, 0.5, 0.5]
+    masks[2, ...] = [0.5, 0.25, 0.25]
+    np.testing.assert_allclose(losses.missing_area(tf.constant(masks), 0.25), [1, 1.5, 1.5], atol=1e-6)
