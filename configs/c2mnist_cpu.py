@@ -22,8 +22,7 @@ def get_config():
     config.objective.lambda_border = 0.0
     config.objective.lambda_area = 1.0
     config.objective.smallest_area = 0.02
-    config.optimizer.mask_learning_rate = 5e-5
     config.collapse.smallest_region = 0.005  # A digit covers 2 to 3 % of a picture, less than the usual limit of 10 %.
     config.train.mask_average = 0.99
-    config.train.steps = 5000
+    config.train.steps = 2500
     return config

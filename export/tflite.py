@@ -50,7 +50,7 @@ CALIBRATION_PICTURES, CALIBRATION_BATCH = 256, 8
 
 
 def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bool = False,
-           data_dir: Optional[str] = None) -> None:
+           data_dir: Optional[str] = None, mask_dir: Optional[str] = None) -> None:
     """Writes PATH, a .tflite file, and its card beside it, each whole or not at all.
 
     Args:
@@ -58,7 +58,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
       path: ends in .tflite.
       quantize: none | float16 | dynamic | int8.
       dynamic_size: for pictures of any size, sides multiples of 4, at least 24; smaller ones may give NaN.
-      data_dir: where the run's data set lies; for int8.
+      data_dir: where the run's data set lies; for int8. mask_dir: in place of the run's own, where it has moved.
 
     Raises:
       UserError: there is no run, it has not been evaluated yet, `path` does not end in .tflite or is a folder, or the
@@ -67,6 +67,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
     if not path.endswith(".tflite") or os.path.isdir(path):
         raise UserError(f"--output={path} is not the name of a .tflite file: choose one.")
     config = workdir.load_config()
+    config.data.mask_dir = mask_dir or config.data.mask_dir
     tf.keras.mixed_precision.set_global_policy("float32")
     network, row = load_mask_network(workdir)
     order = row["val/order"]
@@ -147,7 +148,8 @@ def main() -> None:
     if not OUTPUT.value:
         raise UserError("Where to? Give the model's name as --output=NAME.tflite.")
     started = time.time()
-    export(Workdir(cli.WORKDIR.value), OUTPUT.value, QUANTIZE.value, DYNAMIC_SIZE.value, cli.DATA_DIR.value)
+    export(Workdir(cli.WORKDIR.value), OUTPUT.value, QUANTIZE.value, DYNAMIC_SIZE.value, cli.DATA_DIR.value,
+           cli.MASK_DIR.value)
     print(f"TFLite, {QUANTIZE.value}: {OUTPUT.value} ({os.path.getsize(OUTPUT.value) / 1e6:.2f} MB, "
           f"{time.time() - started:.0f} s)")
 

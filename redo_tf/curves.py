@@ -7,7 +7,7 @@ A run that was begun anew shows its last start; earlier ones are drawn thin.
 from __future__ import annotations
 
 import io
-import os
+import itertools
 from typing import Any, Dict, List, Sequence
 
 from absl import flags
@@ -15,7 +15,7 @@ from absl import flags
 from redo_tf import cli
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
-from redo_tf.workdir import Workdir
+from redo_tf.workdir import Workdir, names_of
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("runs", [], "Folders of runs, separated by commas.")
@@ -32,7 +32,8 @@ def plot(runs: Dict[str, Sequence[Dict[str, Any]]]) -> bytes:
     """A PNG: name → rows of metrics.jsonl, one colour a run; IoU above, region sizes below."""
     from matplotlib import pyplot
     figure, (scores, sizes) = pyplot.subplots(2, 1, figsize=(8, 7), sharex=True, constrained_layout=True)
-    for (name, rows), colour in zip(runs.items(), pyplot.rcParams["axes.prop_cycle"].by_key()["color"]):
+    colours = itertools.cycle(pyplot.rcParams["axes.prop_cycle"].by_key()["color"])
+    for (name, rows), colour in zip(runs.items(), colours):
         attempts = starts(rows)
         for attempt in attempts:
             style = {"color": colour, "linewidth": 1.8 if attempt is attempts[-1] else 0.6}
@@ -58,11 +59,11 @@ def main() -> None:
     if not FLAGS.runs:
         raise UserError("Which runs? Give their folders as --runs=A,B,…")
     runs = {}
-    for path in FLAGS.runs:
+    for path, name in zip(FLAGS.runs, names_of(FLAGS.runs)):
         rows = Workdir(path).metrics()
         if not rows:
             raise UserError(f"{path} has no metrics.jsonl with an evaluation in it.")
-        runs[os.path.basename(os.path.normpath(path))] = rows
+        runs[name] = rows
     write_whole(FLAGS.output, plot(runs))
     print(f"Curves: {FLAGS.output}")
 

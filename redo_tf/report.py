@@ -9,9 +9,6 @@ data is prepared. A run need not be finished, nor its data have masks.
 """
 from __future__ import annotations
 
-import os
-from typing import List, Sequence
-
 from absl import flags
 
 from redo_tf import cli, data, environment
@@ -19,18 +16,12 @@ from redo_tf.errors import UserError
 from redo_tf.files import write_text
 from redo_tf.reporting.facts import gather
 from redo_tf.reporting.page import page
-from redo_tf.workdir import Workdir
+from redo_tf.workdir import Workdir, names_of
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "report.html", "File to write.")
 flags.DEFINE_enum("split", "val", list(data.SPLITS), "Which pictures to score and to show the best and worst masks of.")
 flags.DEFINE_integer("samples", 40, "At most so many sample grids of each run, evenly chosen; 0: all.", lower_bound=0)
-
-
-def names_of(paths: Sequence[str]) -> List[str]:
-    """The folders' own names where these tell them apart, otherwise the paths."""
-    names = [os.path.basename(os.path.abspath(path)) for path in paths]
-    return names if len(set(names)) == len(names) else list(paths)
 
 
 def main() -> None:

@@ -112,7 +112,7 @@ def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Se
     """The mask network at a path: a run's folder, a SavedModel's (with or without its version), or a .tflite file.
 
     Args:
-      path: of the model; where nothing is there, the name of one that comes with the package (`pretrained.names`).
+      path: of the model; where none is there, the name of one that comes with the package (`pretrained.names`).
       interpreter: runs .tflite files; LiteRT's and tflite-runtime's have the same interface.
 
     Raises:
@@ -134,6 +134,8 @@ def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Se
     for folder in (path, version and os.path.join(path, str(version))):
         if folder and os.path.exists(os.path.join(folder, "saved_model.pb")):
             return _SavedModel(folder)
+    if pretrained.path(path):  # A folder of that name which is none of these, of pictures perhaps.
+        return _TFLite(pretrained.path(path), interpreter)
     raise UserError(f"{path} holds neither a run (config.json) nor a SavedModel (saved_model.pb): check the path.")
 
 

@@ -15,6 +15,7 @@ from absl import flags
 
 import redo_tf
 from redo_tf import cli, data, environment
+from redo_tf.beginning import check_beginning, keeps_beginning
 from redo_tf.files import write_text
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.trainer import Trainer, check_batch, default_strategy
@@ -29,10 +30,12 @@ def main() -> None:
     workdir = Workdir(cli.WORKDIR.value or f"runs/{config.data.dataset}")
     if not FLAGS.restart:
         workdir.check(config)
-    # A mistake in the data or the batch shows before the run's folder is touched.
+    # A mistake in the data, the batch or the run to begin with shows before the run's folder is touched.
     splits = {split: data.load_configured(config.data, split, cli.DATA_DIR.value) for split in ("train", "val")}
     strategy = default_strategy()
     check_batch(config, len(splits["train"].images), strategy)
+    if config.train.begin_with and (FLAGS.restart or not keeps_beginning(workdir)):
+        check_beginning(config, workdir)
     workdir.claim(config, FLAGS.restart, {split: pictures.fingerprint() for split, pictures in splits.items()})
     with workdir.exclusive():
         trainer = Trainer(config, workdir, cli.DATA_DIR.value, strategy, redo_tf.STARTED)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, ContextManager, Dict, List, Optional
+from typing import Any, ContextManager, Dict, List, Optional, Sequence
 
 from absl import logging
 
@@ -160,3 +160,9 @@ class Workdir:
 
     def _write_metrics(self, rows: List[Dict[str, Any]]) -> None:
         write_text(self.file("metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def names_of(paths: Sequence[str]) -> List[str]:
+    """The folders' own names where these tell them apart, otherwise the paths."""
+    names = [os.path.basename(os.path.abspath(path)) for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)

@@ -1,6 +1,7 @@
 """Runs that begin with the mask network of another."""
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
@@ -12,6 +13,7 @@ import tiny
 from redo_tf import beginning
 from redo_tf.build import build_mask_network
 from redo_tf.errors import UserError
+from redo_tf.models import MaskNetwork
 from redo_tf.segmenter import load_mask_network
 from redo_tf.step import to_model_range
 from redo_tf.workdir import Workdir
@@ -43,7 +45,9 @@ def begin(source, workdir, images, *settings):
 
 def test_at_the_same_size_the_weights_are_the_best_ones_and_are_kept(tmp_path, source):
     first = begin(source, tmp_path / "run", tiny.pictures("train").images)
-    best = load_mask_network(Workdir(os.fspath(source)))[0].get_weights()
+    network, row = load_mask_network(Workdir(os.fspath(source)))
+    beginning.put_first(network, int(np.argmax(row["val/border_shares"])))
+    best = network.get_weights()
     assert len(first) == len(best) and all(np.array_equal(*pair) for pair in zip(first, best))
     (tmp_path / "run/checkpoints").mkdir()
     (tmp_path / "run/checkpoints/ckpt-1.index").touch()
@@ -93,3 +97,32 @@ def test_a_mask_network_that_cannot_be_begun_with_is_refused(tmp_path, source, n
     with pytest.raises(UserError, match=message):
         begin(tmp_path / name, tmp_path / "run", tiny.pictures("train").images, *settings)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("regions, first, order", [(2, 0, [0, 1]), (2, 1, [1, 0]), (3, 2, [2, 0, 1])])
+def test_a_region_is_put_first(regions, first, order):
+    """Sigmoid for two regions, softmax for three."""
+    network = MaskNetwork(regions, channels=2, residual_blocks=1)
+    images = tf.random.stateless_uniform([2, 32, 32, 3], [0, 0], -1, 1)
+    network(images)
+    network.logits.set_weights([network.logits.get_weights()[0], 0.3 * np.arange(1, network.logits.filters + 1)])
+    before = network(images).numpy()
+    beginning.put_first(network, first)
+    np.testing.assert_allclose(network(images), before[..., order], atol=1e-6)
+
+
+def test_region_0_is_the_one_at_the_border(tmp_path, source):
+    """Where the evaluation says that it is region 1, what is begun with has the regions exchanged."""
+    metrics = source / "metrics.jsonl"
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    best = load_mask_network(Workdir(os.fspath(source)))[0].get_weights()
+    for shares, order in (([0.9, 0.1], [0, 1]), ([0.2, 0.8], [1, 0])):
+        metrics.write_text("".join(json.dumps({**row, "val/border_shares": shares}) + "\n" for row in rows))
+        kernel, bias = begin(source, tmp_path / f"run{shares[0]}", tiny.pictures("train").images)
+        np.testing.assert_array_equal(kernel, best[0][..., order])
+        np.testing.assert_array_equal(bias, best[1][order])
+
+
+def test_a_run_that_begins_with_itself_is_refused(tmp_path, source):
+    with pytest.raises(UserError, match="/source cannot begin with itself: choose another --workdir"):
+        beginning.check_beginning(tiny.config(f"train.begin_with={source}"), Workdir(f"{tmp_path}/./source"))

@@ -12,7 +12,7 @@ from export import float16
 def weights():
     """Two dense layers' kernels, one of them large."""
     random = np.random.default_rng(0)
-    return [random.normal(size=shape).astype(np.float32) for shape in ((200, float16.LARGE // 200), (8, 200))]
+    return [random.normal(size=shape).astype(np.float32) for shape in ((200, 150), (8, 200))]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,29 @@ def test_the_file_is_smaller_by_half_of_the_large_kernel(content, weights):
     assert abs(saved - weights[0].nbytes / 2) < 1000  # What describes the new tensor and operation.
 
 
-def test_a_model_without_large_kernels_stays_as_it_is(monkeypatch, content):
-    monkeypatch.setattr(float16, "LARGE", 10**6)
+def test_which_kernels_are_large_is_a_matter_of_the_largest(content, weights):
+    """The small kernel of the two is halved where it is alone."""
+    small = tf.constant(weights[1])
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 8])])
+    def serve(x):
+        return {"y": tf.linalg.matmul(x, small)}
+
+    holder = tf.Module()
+    holder.serve = serve
+    alone = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], holder).convert()
+    for model, sizes in ((alone, [1600]), (content, [30_000])):
+        details = tf.lite.Interpreter(model_content=float16.halve_large_kernels(model)).get_tensor_details()
+        assert [detail["shape"].prod() for detail in details if detail["dtype"] == np.float16] == sizes
+
+
+def test_a_model_without_constants_stays_as_it_is():
+    @tf.function(input_signature=[tf.TensorSpec([1, 8])])
+    def serve(x):
+        return {"y": x + x}
+
+    holder = tf.Module()
+    holder.serve = serve
+    content = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], holder).convert()
     x = np.ones([1, 8], np.float32)
-    np.testing.assert_array_equal(run(float16.halve_large_kernels(content), x), run(content, x))
+    np.testing.assert_array_equal(run(float16.halve_large_kernels(content), x), 2 * x)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import tiny
 from checks import pictures
-from export import float16, tflite
+from export import tflite
 from export.int8 import Int8, calibrate
 from export.inference_graph import InferenceGraph
 from export.latency import RUNTIMES
@@ -49,7 +49,6 @@ def exported(run, tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("tflite")
     with pytest.MonkeyPatch.context() as monkeypatch:
         tiny.use_pictures(monkeypatch)
-        monkeypatch.setattr(float16, "LARGE", 3 * 3 * 32 * 32)  # The tiny network's residual kernels.
         for quantize in QUANTIZATIONS:
             tflite.export(Workdir(run), str(folder / f"{quantize}.tflite"), quantize)
         tflite.export(Workdir(run), str(folder / "anysize.tflite"), dynamic_size=True)
