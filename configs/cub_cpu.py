@@ -3,6 +3,7 @@
   python -m redo_tf.train --dataset=cub --config=configs/cub_cpu.py --data_dir=ARCHIVES
 
 A starting point, not tuned and not yet trained on these pictures: everything but the data set is configs/lfw_cpu.py's.
+Masks are found sooner at 32×32: configs/lfw_cpu.py says how to begin with them.
 """
 from configs import lfw_cpu
 

@@ -66,7 +66,7 @@ class ModelConfig:
 class ObjectiveConfig:
     """What is minimised."""
     redraw: str = "all"  # all: every region of every image (released code) | one: a sampled region (Algorithm 1)
-    regions: str = "mean"  # of an image's fakes: mean (published) | worst (see docs/learning.md)
+    regions: str = "mean"  # of an image's fakes: mean (published) | worst (docs/learning.md); of `one` there is one
     beta: float = 4.0  # sharpness of `worst`
     recolour_steps: int = 0  # in which f sees pictures in random colours, half of them negatives; G, D and δ never do
     lambda_z: float = 5.0  # λ_z, on the mean over the d components

@@ -68,7 +68,8 @@ ABLATIONS: Dict[str, Ablation] = {
     "fast_masks": Ablation(
         lambda recipe: {"optimizer.mask_learning_rate": recipe.optimizer.learning_rate}, "f learns as fast as G"),
     "one_region": Ablation(
-        lambda recipe: {"objective.redraw": "one"}, "Algorithm 1: a sampled region is redrawn"),
+        lambda recipe: {"objective.redraw": "one", "objective.regions": "mean"},
+        "Algorithm 1: a sampled region is redrawn, so that there is one fake of a picture to judge"),
     "all_regions": Ablation(
         lambda recipe: {"objective.redraw": "all"}, "released code: every region is redrawn"),
     "mean": Ablation(lambda recipe: {"objective.regions": "mean"}, "published: mean over the fakes of a picture"),

@@ -30,7 +30,7 @@ OF_SHAPES = {
     "fast_discriminator": {"optimizer.discriminator_learning_rate": 8e-4},
     "slow_masks": {"optimizer.mask_learning_rate": 2e-5},
     "fast_masks": {},
-    "one_region": {"objective.redraw": "one"},
+    "one_region": {"objective.redraw": "one", "objective.regions": "mean"},
     "all_regions": {},
     "mean": {"objective.regions": "mean"},
     "worst": {},

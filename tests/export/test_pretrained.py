@@ -47,5 +47,11 @@ def test_what_comes_with_the_package(name):
         np.testing.assert_allclose(masks.sum(-1), 1, atol=1e-5)
 
 
+def test_a_folder_of_that_name_without_a_model_does_not_stand_in_the_way(shipped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces").mkdir()
+    assert segmenter.load("faces").regions == 2
+
+
 def test_all_together_are_small():
     assert sum(entry.stat().st_size for entry in os.scandir(pretrained.FOLDER) if entry.is_file()) <= MOST_BYTES
