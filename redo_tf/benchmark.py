@@ -32,7 +32,7 @@ from redo_tf.data import training_batches
 from redo_tf.errors import UserError
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.step import TrainingStep, build_optimizers, to_model_range
-from redo_tf.trainer import default_strategy
+from redo_tf.strategy import default_strategy
 
 UPDATES = {"generator": ("generator",), "discriminator": ("discriminator",), "iteration": ("generator", "discriminator")}
 PARTS = (*UPDATES, "input", "inference")

@@ -18,7 +18,8 @@ from redo_tf import cli, data, environment
 from redo_tf.beginning import check_beginning, keeps_beginning
 from redo_tf.files import write_text
 from redo_tf.recipe_flags import config_from_flags
-from redo_tf.trainer import Trainer, check_batch, default_strategy
+from redo_tf.strategy import check_batch, default_strategy
+from redo_tf.trainer import Trainer
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS

@@ -1,7 +1,6 @@
 """The training loop: data, networks, start or resume, iterations, evaluation, collapse and restart, writers."""
 from __future__ import annotations
 
-import signal
 import time
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -21,51 +20,15 @@ from redo_tf.files import write_whole
 from redo_tf.models import compose
 from redo_tf.pictures import png, sample_grid
 from redo_tf.progress import bar
-from redo_tf.step import TrainingStep, build_optimizers, to_model_range
+from redo_tf.signals import StopSignals
+from redo_tf.step import TrainingStep, build_optimizers, networks, to_model_range
 from redo_tf.stopwatch import Stopwatch
+from redo_tf.strategy import check_batch, default_strategy
 from redo_tf.window import Window
 from redo_tf.workdir import Workdir
 
 EVALUATION_BATCH = 64
 SAMPLE_ROWS = 8
-
-
-def default_strategy() -> tf.distribute.Strategy:
-    """Every GPU, or else the CPU."""
-    gpus = tf.config.list_logical_devices("GPU")
-    return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
-
-
-def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy) -> None:
-    """Whether batches can be made of so many training pictures, and be shared by the strategy's replicas.
-
-    Raises:
-      UserError: they cannot.
-    """
-    batch, replicas = config.train.batch_size, strategy.num_replicas_in_sync
-    if batch % replicas:
-        nearest = max(1, round(batch / replicas)) * replicas
-        raise UserError(f"train.batch_size={batch} cannot be shared equally by {replicas} replicas: add "
-                        f"--set train.batch_size={nearest}, or set CUDA_VISIBLE_DEVICES to use fewer GPUs.")
-    if pictures < batch:
-        raise UserError(f"{config.data.dataset} has {pictures} training pictures, fewer than train.batch_size={batch}: add "
-                        f"pictures, or --set train.batch_size={max(1, pictures // replicas) * replicas}.")
-
-
-class StopSignals:
-    """Remembers SIGINT and SIGTERM instead of dying of them, while in its `with` block."""
-
-    def __enter__(self):
-        self.received: Optional[int] = None
-        self._previous = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _remember(self, number, _):
-        self.received = number
 
 
 class Trainer:
@@ -151,9 +114,7 @@ class Trainer:
         if prefix:
             logging.info("Continuing from step %d.", step)
         else:
-            parameters = sum(int(tf.size(w)) for network in [
-                self.model.mask_network, self.model.discriminator, self.model.encoder, *self.model.region_generators]
-                for w in network.trainable_variables)
+            parameters = sum(int(tf.size(w)) for network in networks(self.model).values() for w in network.trainable_variables)
             logging.info("Training on %d pictures of %s at %d×%d, %s parameters, %d replica(s), %s.",
                          len(self.train.images), self.config.data.dataset, self.config.data.image_size,
                          self.config.data.image_size, f"{parameters:,}", self.strategy.num_replicas_in_sync,
@@ -376,5 +337,4 @@ class Trainer:
 
     @staticmethod
     def _model_variables(model) -> List[tf.Variable]:
-        return [variable for network in (model.mask_network, model.discriminator, model.encoder,
-                                         *model.region_generators) for variable in network.variables]
+        return [variable for network in networks(model).values() for variable in network.variables]

@@ -21,7 +21,7 @@ from redo_tf.evaluation import compile_segmenter, score
 from redo_tf.metrics import SCORES
 from redo_tf.recipe_flags import FLAGS
 from redo_tf.segmenter import load_mask_network
-from redo_tf.trainer import StopSignals
+from redo_tf.signals import StopSignals
 from redo_tf.workdir import Workdir
 
 TRAIN = (sys.executable, "-m", "redo_tf.train")

@@ -14,7 +14,7 @@ import tiny
 from redo_tf.config import to_json
 from redo_tf.errors import Interrupted, UserError
 from redo_tf.experiments import runs
-from redo_tf.trainer import StopSignals
+from redo_tf.signals import StopSignals
 from redo_tf.workdir import Workdir
 
 # Writes down its arguments, then ends as the file CODE_NAME says (negative: by that signal), or finishes the run.

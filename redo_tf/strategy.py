@@ -1,0 +1,29 @@
+"""On which devices a batch is computed."""
+from __future__ import annotations
+
+import tensorflow as tf
+
+from redo_tf.config import Config
+from redo_tf.errors import UserError
+
+
+def default_strategy() -> tf.distribute.Strategy:
+    """Every GPU, or else the CPU."""
+    gpus = tf.config.list_logical_devices("GPU")
+    return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
+
+
+def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy) -> None:
+    """Whether batches can be made of so many training pictures, and be shared by the strategy's replicas.
+
+    Raises:
+      UserError: they cannot.
+    """
+    batch, replicas = config.train.batch_size, strategy.num_replicas_in_sync
+    if batch % replicas:
+        nearest = max(1, round(batch / replicas)) * replicas
+        raise UserError(f"train.batch_size={batch} cannot be shared equally by {replicas} replicas: add "
+                        f"--set train.batch_size={nearest}, or set CUDA_VISIBLE_DEVICES to use fewer GPUs.")
+    if pictures < batch:
+        raise UserError(f"{config.data.dataset} has {pictures} training pictures, fewer than train.batch_size={batch}: add "
+                        f"pictures, or --set train.batch_size={max(1, pictures // replicas) * replicas}.")
