@@ -36,7 +36,7 @@ def plot(runs: Dict[str, Sequence[Dict[str, Any]]]) -> bytes:
     for (name, rows), colour in zip(runs.items(), colours):
         attempts = starts(rows)
         for attempt in attempts:
-            style = {"color": colour, "linewidth": 1.8 if attempt is attempts[-1] else 0.6}
+            style = {"color": colour, "linewidth": 1.8 if attempt is attempts[-1] else 0.6, "marker": "."}
             label = name if attempt is attempts[-1] else None
             steps = [row["step"] for row in attempt]
             if "val/iou" in attempt[0]:
@@ -48,7 +48,10 @@ def plot(runs: Dict[str, Sequence[Dict[str, Any]]]) -> bytes:
     sizes.set(xlabel="step", ylabel="mean soft area of each region", ylim=(0, 1))
     for axes in (scores, sizes):
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        if axes.lines:
+            axes.legend(fontsize=8)
+        else:
+            axes.text(0.5, 0.5, "no true masks", ha="center", va="center", transform=axes.transAxes)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     pyplot.close(figure)

@@ -1,0 +1,40 @@
+"""The picture of runs' curves."""
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from redo_tf import curves
+
+
+def rows(scored: bool):
+    score = {"val/iou": 0.5} if scored else {}
+    return [{"restarts": 0, "step": step, "val/region_sizes": [0.7, 0.3], **score} for step in (500, 1000)]
+
+
+@pytest.mark.filterwarnings("error:No artists")
+@pytest.mark.parametrize("scored", [True, False])
+def test_runs_with_and_without_true_masks_are_drawn(scored):
+    picture = np.asarray(Image.open(io.BytesIO(curves.plot({"a": rows(scored)}))).convert("RGB")).astype(int)
+    blue = (picture[..., 2] - picture[..., 0] > 60).any(axis=1)  # Rows with the first colour.
+    half = len(blue) // 2
+    assert blue[half:].any() and blue[:half].any() == scored
+
+
+def test_as_many_runs_as_there_are_have_a_line_each(monkeypatch):
+    """More than matplotlib has colours."""
+    from matplotlib import axes
+    drawn = []
+    plot = axes.Axes.plot
+    monkeypatch.setattr(axes.Axes, "plot", lambda *args, **options: drawn.append(options.get("label")) or plot(*args, **options))
+    names = [f"run {k}" for k in range(12)]
+    curves.plot({name: rows(True) for name in names})
+    assert [label for label in drawn if label] == [name for name in names for _ in range(2)]
+
+
+def test_later_starts_are_told_apart():
+    first, second = rows(True), [{**row, "restarts": 1} for row in rows(True)]
+    assert curves.starts(first + second) == [first, second]
