@@ -14,10 +14,10 @@ from redo_tf.step import to_model_range
 Segmenter = Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
 
 
-def compile_segmenter(mask_network: tf.keras.Model, image_size: int) -> Segmenter:
+def compile_segmenter(mask_network: tf.keras.Model, image_size: int, xla: bool = False) -> Segmenter:
     """uint8 images [B, S, S, 3] → region of each pixel uint8 [B, S, S], and soft region sizes float32 [B, n]."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.uint8)], jit_compile=xla or None)
     def segment(images):
         masks = mask_network(to_model_range(images), training=False)
         return tf.cast(tf.argmax(masks, axis=-1), tf.uint8), tf.reduce_mean(masks, axis=[1, 2])

@@ -160,7 +160,7 @@ class TrainingStep:
                  strategy: tf.distribute.Strategy):
         self.model, self.average, self.optimizers, self.config = model, average, optimizers, config
         self.strategy = strategy
-        self.compiled = tf.function(self._iteration)
+        self.compiled = tf.function(self._iteration, jit_compile=config.train.xla or None)
 
     def __call__(self, batch: Dict[str, tf.Tensor], seed: int, step: int) -> Metrics:
         """One iteration.
@@ -255,9 +255,10 @@ class TrainingStep:
         as this replica's share."""
         variables = {name: network.trainable_variables for name, network in trained.items()}
         gradients = tape.gradient(loss, variables)
-        context = tf.distribute.get_replica_context()
-        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        norm = tf.linalg.global_norm(tf.nest.flatten(gradients)) / self.strategy.num_replicas_in_sync
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas > 1:
+            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        norm = tf.linalg.global_norm(tf.nest.flatten(gradients)) / replicas
         if "mask_network" in gradients:
             gradients["mask_network"] = l2_decayed(
                 gradients["mask_network"], variables["mask_network"], self.config.optimizer.mask_weight_decay)

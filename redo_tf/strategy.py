@@ -20,6 +20,9 @@ def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy)
       UserError: they cannot.
     """
     batch, replicas = config.train.batch_size, strategy.num_replicas_in_sync
+    if config.train.xla and replicas > 1:
+        raise UserError(f"train.xla compiles for one device and there are {replicas}: leave it out, or set CUDA_VISIBLE_DEVICES "
+                        "to use one GPU.")
     if batch % replicas:
         nearest = max(1, round(batch / replicas)) * replicas
         raise UserError(f"train.batch_size={batch} cannot be shared equally by {replicas} replicas: add "

@@ -74,7 +74,8 @@ class Trainer:
                                   "seconds": tf.Variable(0.0, dtype=tf.float64, trainable=False)})
         self.window = Window()
         self.step_function = TrainingStep(self.model, self.average, self.optimizers, config, self.strategy)
-        self.segment = compile_segmenter(self.evaluated, size)
+        self.segment = compile_segmenter(self.evaluated, size, config.train.xla)
+        self.redraw = tf.function(self._redraw, reduce_retracing=True, jit_compile=config.train.xla or None)
         self.checkpoints = Checkpoints(
             workdir.file("checkpoints"), config.train.checkpoints_kept, model=self.model, average=self.average,
             optimizers=self.optimizers, progress=self.progress, window=self.window)
@@ -264,7 +265,7 @@ class Trainer:
         truth = None if self.val.masks is None else np.asarray(self.val.masks[:SAMPLE_ROWS])
         latents = tf.random.stateless_normal(
             [1, self.model.regions, self.model.latent_size], [self.config.seed, 0])
-        masks, redrawn = self._redraw(tf.constant(images), tf.repeat(latents, len(images), axis=0))
+        masks, redrawn = self.redraw(tf.constant(images), tf.repeat(latents, len(images), axis=0))
         order = self._order()
         grid = sample_grid(images, masks.numpy()[..., order], list(redrawn.numpy()[order]), truth)
         write_whole(self.workdir.file("samples", f"step_{step:07d}.png"), png(grid))
@@ -276,7 +277,6 @@ class Trainer:
         rows = [row for row in self.workdir.metrics() if row["restarts"] == self._progress("restarts")]
         return rows[-1]["val/order"] if rows else list(range(self.model.regions))
 
-    @tf.function(reduce_retracing=True)
     def _redraw(self, images, latents):
         images = to_model_range(images)
         masks = self.evaluated(images)
@@ -331,7 +331,8 @@ class Trainer:
     def _new_average(self) -> tf.keras.Model:
         average = build_mask_network(self.config.model)
         size = self.config.data.image_size
-        average(tf.zeros([1, size, size, 3]))
+        with tf.device("CPU:0"):
+            average(tf.zeros([1, size, size, 3]))
         average.set_weights(self.model.mask_network.get_weights())
         return average
 

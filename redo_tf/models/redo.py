@@ -31,13 +31,15 @@ class Redo(tf.Module):
         return len(self.region_generators)
 
     def build(self) -> None:
-        """Creates every variable, by running each network once on zeros."""
-        images = tf.zeros([1, self.image_size, self.image_size, 3])
-        self.mask_network(images)
-        self.discriminator(images)
-        self.encoder(images)
-        for generator in self.region_generators:
-            generator((images[..., :1], tf.zeros([1, self.latent_size])))
+        """Creates every variable, by running each network once on zeros: on the CPU, as one picture is not worth a GPU's
+        kernels, which may have to be compiled first."""
+        with tf.device("CPU:0"):
+            images = tf.zeros([1, self.image_size, self.image_size, 3])
+            self.mask_network(images)
+            self.discriminator(images)
+            self.encoder(images)
+            for generator in self.region_generators:
+                generator((images[..., :1], tf.zeros([1, self.latent_size])))
 
     def paint(self, masks: tf.Tensor, latents: tf.Tensor, training: bool = False) -> tf.Tensor:
         """M_k ⊙ G_k(M_k, z_k) for every region: [n, B, S, S, 3]."""
