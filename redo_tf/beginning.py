@@ -57,8 +57,7 @@ def first_mask_weights(config: Config, workdir: Workdir, images: np.ndarray) -> 
         put_first(network, int(np.argmax(row["val/border_shares"])))
     if size != config.data.image_size:
         student = _copy(network, config)
-        teach(student, network, size, images, config.train.begin_steps, config.train.batch_size, config.seed,
-              config.train.xla)
+        teach(student, network, size, images, config.train.begin_steps, config.train.batch_size, config.seed)
         network = student
     weights = network.get_weights()
     content = io.BytesIO()
@@ -106,7 +105,7 @@ def _copy(network: tf.keras.Model, config: Config) -> tf.keras.Model:
 
 
 def teach(student: tf.keras.Model, teacher: tf.keras.Model, teachers_size: int, images: np.ndarray, steps: int,
-          batch_size: int, seed: int, xla: bool = False) -> None:
+          batch_size: int, seed: int) -> None:
     """Trains the student until its masks are the teacher's, which sees the same pictures at its own size.
 
     Args:
@@ -114,12 +113,12 @@ def teach(student: tf.keras.Model, teacher: tf.keras.Model, teachers_size: int, 
       teachers_size: S at which the teacher was trained; its masks are resized to the student's.
       images: uint8 [N, S, S, 3] at the student's size.
       steps: iterations of Adam on the cross-entropy −Σ_k T_k log M_k, mean over pixels, T the teacher's masks.
-      batch_size: B; seed: of the batches' order; xla: whether XLA compiles the iterations.
+      batch_size: B; seed: of the batches' order.
     """
     size = images.shape[1]
     optimizer = tf.keras.optimizers.legacy.Adam(tf.keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
 
-    @tf.function(jit_compile=xla or None)
+    @tf.function
     def update(batch):
         pictures = to_model_range(batch)
         wanted = tf.image.resize(teacher(tf.image.resize(pictures, [teachers_size] * 2, antialias=True)), [size] * 2,
