@@ -97,7 +97,7 @@ def generator_loss(model: Redo, objective: ObjectiveConfig, images: tf.Tensor, l
     if objective.lambda_area:
         loss["area"] = losses.missing_area(masks, objective.smallest_area)
         loss["total"] += objective.lambda_area * loss["area"]
-    return {**loss, "region_sizes": tf.reduce_mean(masks, axis=[1, 2])}
+    return {**loss, "region_sizes": _region_sizes(masks)}
 
 
 def make_fakes(model: Redo, images: tf.Tensor, latents: tf.Tensor, region: Optional[int],
@@ -125,6 +125,11 @@ def discriminator_loss(model: Redo, real: tf.Tensor, fakes: tf.Tensor) -> Metric
     real_loss = losses.hinge_real(scores[:batch])
     fake_loss = tf.reduce_mean(losses.hinge_fake(tf.reshape(scores[batch:], [-1, batch])), axis=0)
     return {"total": real_loss + fake_loss, "real": real_loss, "fake": fake_loss}
+
+
+def _region_sizes(masks: tf.Tensor) -> tf.Tensor:
+    """Soft area of each region, [B, n]. One sum a region: XLA gives a sum that keeps so few channels one thread a channel."""
+    return tf.stack([tf.reduce_mean(masks[..., k], axis=[1, 2]) for k in range(masks.shape[-1])], axis=-1)
 
 
 def _redraw_one(model: Redo, images, masks, latents, region: int) -> tf.Tensor:

@@ -19,7 +19,7 @@ from redo_tf.errors import Diverged, Interrupted, UserError
 from redo_tf.models import compose
 from redo_tf.pictures import blend_masks, colour_labels, to_uint8
 from redo_tf.segmenter import load_mask_network
-from redo_tf.step import to_model_range
+from redo_tf.step import TrainingStep, to_model_range
 
 
 @pytest.fixture(autouse=True)
@@ -241,6 +241,31 @@ def test_two_replicas_train_restart_and_hold_the_same_weights(tmp_path, two_repl
 def test_a_batch_that_the_replicas_cannot_share_is_refused(tmp_path, two_replicas):
     with pytest.raises(UserError, match="^train.batch_size=3 cannot be shared equally by 2 replicas: add --set train.batch_size=4, "):
         tiny.trainer(tmp_path / "run", "train.batch_size=3", strategy=two_replicas)
+
+
+def test_xla_for_several_replicas_is_refused(tmp_path, two_replicas):
+    with pytest.raises(UserError, match="^train.xla compiles for one device and there are 2: leave it out, or set CUDA_VISIBLE_DEVICES "):
+        tiny.trainer(tmp_path / "run", "train.xla=True", strategy=two_replicas)
+
+
+def test_given_the_same_noise_xla_computes_the_same_iteration_evaluation_and_samples(tmp_path, monkeypatch):
+    """XLA's random numbers are others. After one iteration, as rounding may turn the sign of Adam's first steps around."""
+    noise = np.random.default_rng(0).normal(size=(4, 2, 2)).astype(np.float32)
+    monkeypatch.setattr(TrainingStep, "_latents", lambda self, seeds, images: tf.constant(noise))
+    settings = ("train.steps=1", "train.eval_every=1", "train.sample_every=1", "train.mask_average=0.9",
+                "optimizer.mask_learning_rate=0.0")
+    plain, compiled = (tiny.trainer(tmp_path / str(xla), f"train.xla={xla}", *settings) for xla in (False, True))
+    assert [function._jit_compile for function in (compiled.step_function.compiled, compiled.segment, compiled.redraw)] == [True] * 3
+    plain.run(), compiled.run()
+    [expected], [actual] = (tiny.untimed(trainer.workdir.metrics()) for trainer in (plain, compiled))
+    assert actual.pop("val/ordered_by") == expected.pop("val/ordered_by")
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+    states = tiny.state(plain), tiny.state(compiled)
+    for name in (name for name in states[0] if "optimizer" in name):  # Adam's first and second moments: β₁ = 0, the gradients.
+        np.testing.assert_allclose(states[1][name], states[0][name], rtol=1e-3, atol=1e-6, err_msg=name)
+    grids = [np.asarray(Image.open(trainer.workdir.file("samples", "step_0000001.png")), int) for trainer in (plain, compiled)]
+    np.testing.assert_allclose(*grids, atol=2)  # Levels of 255.
 
 
 def test_a_batch_larger_than_the_data_set_is_refused(tmp_path):

@@ -66,6 +66,12 @@ def test_each_region_is_painted_by_its_own_generator_from_its_own_mask_and_z():
     assert len({np.asarray(part).tobytes() for part in painted}) == 3
 
 
+def test_networks_are_built_on_the_cpu_but_lie_where_the_strategy_computes():
+    with tf.distribute.MirroredStrategy(["CPU:1"]).scope():
+        model = build()
+    assert {tf.DeviceSpec.from_string(variable.device).device_index for variable in model.variables} == {1}
+
+
 def test_build_creates_every_variable():
     model = build()
     before = len(model.variables)
