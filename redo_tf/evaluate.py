@@ -18,7 +18,7 @@ from redo_tf import cli, data, segmenter
 from redo_tf.config import DataConfig
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.errors import UserError
-from redo_tf.evaluation import Segmenter, compile_segmenter, evaluate
+from redo_tf.evaluation import SegmentFunction, compile_segmenter, evaluate
 from redo_tf.files import write_text
 from redo_tf.workdir import Workdir
 
@@ -70,7 +70,7 @@ def evaluate_model(path: str, dataset: Optional[str], split: str, data_dir: Opti
     return _evaluate(segment, pictures, model.regions, split, data_dir, batch_size)
 
 
-def _evaluate(segment: Segmenter, config: DataConfig, regions: int, split: str, data_dir: Optional[str],
+def _evaluate(segment: SegmentFunction, config: DataConfig, regions: int, split: str, data_dir: Optional[str],
               batch_size: int) -> Dict[str, Any]:
     pictures = data.load_configured(config, split, data_dir)
     if pictures.masks is None:

@@ -11,10 +11,10 @@ from redo_tf.config import Config
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.step import to_model_range
 
-Segmenter = Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
+SegmentFunction = Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
 
 
-def compile_segmenter(mask_network: tf.keras.Model, image_size: int, xla: bool = False) -> Segmenter:
+def compile_segmenter(mask_network: tf.keras.Model, image_size: int, xla: bool = False) -> SegmentFunction:
     """uint8 images [B, S, S, 3] → region of each pixel uint8 [B, S, S], and soft region sizes float32 [B, n]."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.uint8)], jit_compile=xla or None)
@@ -25,7 +25,7 @@ def compile_segmenter(mask_network: tf.keras.Model, image_size: int, xla: bool =
     return segment
 
 
-def evaluate(segment: Segmenter, batches: tf.data.Dataset, masks: Optional[np.ndarray], classes: int,
+def evaluate(segment: SegmentFunction, batches: tf.data.Dataset, masks: Optional[np.ndarray], classes: int,
              regions: int) -> Dict[str, Any]:
     """Scores of one split.
 
@@ -61,7 +61,7 @@ def evaluate(segment: Segmenter, batches: tf.data.Dataset, masks: Optional[np.nd
     return results
 
 
-def score(segment: Segmenter, config: Config, pictures: data.Split) -> Dict[str, float]:
+def score(segment: SegmentFunction, config: Config, pictures: data.Split) -> Dict[str, float]:
     """Accuracy and IoU, by both protocols, on pictures that have masks; `segment` is from `compile_segmenter`."""
     results = evaluate(
         segment, evaluation_batches(pictures.images, batch_size=64), pictures.masks, data.regions(config.data.dataset),
