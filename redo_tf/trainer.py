@@ -59,6 +59,9 @@ class Trainer:
         size = config.data.image_size
         self.train, self.val = (data.load_configured(config.data, split, data_dir) for split in ("train", "val"))
         check_batch(config, len(self.train.images), self.strategy)
+        if config.train.xla and not tf.config.list_logical_devices("GPU"):
+            logging.warning("train.xla is for a GPU: on a CPU it compiles for minutes, and iterations take longer; "
+                            "--set train.xla=False is faster.")
 
         # -------------------------------------------------------------------------------------------- networks
         tf.keras.mixed_precision.set_global_policy(config.train.precision)

@@ -248,13 +248,15 @@ def test_xla_for_several_replicas_is_refused(tmp_path, two_replicas):
         tiny.trainer(tmp_path / "run", "train.xla=True", strategy=two_replicas)
 
 
-def test_given_the_same_noise_xla_computes_the_same_iteration_evaluation_and_samples(tmp_path, monkeypatch):
+def test_given_the_same_noise_xla_computes_the_same_iteration_evaluation_and_samples(tmp_path, monkeypatch, caplog):
     """XLA's random numbers are others. After one iteration, as rounding may turn the sign of Adam's first steps around."""
     noise = np.random.default_rng(0).normal(size=(4, 2, 2)).astype(np.float32)
     monkeypatch.setattr(TrainingStep, "_latents", lambda self, seeds, images: tf.constant(noise))
     settings = ("train.steps=1", "train.eval_every=1", "train.sample_every=1", "train.mask_average=0.9",
                 "optimizer.mask_learning_rate=0.0")
     plain, compiled = (tiny.trainer(tmp_path / str(xla), f"train.xla={xla}", *settings) for xla in (False, True))
+    assert [record.getMessage() for record in caplog.records if record.name == "absl" and record.levelname == "WARNING"] == [
+        "train.xla is for a GPU: on a CPU it compiles for minutes, and iterations take longer; --set train.xla=False is faster."]
     assert [function._jit_compile for function in (compiled.step_function.compiled, compiled.segment, compiled.redraw)] == [True] * 3
     plain.run(), compiled.run()
     [expected], [actual] = (tiny.untimed(trainer.workdir.metrics()) for trainer in (plain, compiled))
