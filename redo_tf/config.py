@@ -97,7 +97,7 @@ class TrainConfig:
     begin_with: Optional[str] = None  # folder of the run whose f is this one's at first; None: random weights
     begin_steps: int = 500  # in which f learns that run's masks, where its picture size is another
     precision: str = "float32"  # float32 | mixed_bfloat16
-    xla: bool = False  # XLA compiles the iteration: for one GPU (docs/speed.md)
+    xla: bool = False  # XLA compiles the iteration, with other random numbers: for one GPU (docs/speed.md)
     intra_op_threads: int = 0  # threads that one operation uses on a CPU; 0: TensorFlow's choice, all cores
     mask_average: float = 0.0  # decay of the running average of f's weights that is evaluated and exported; 0: none
     log_every: int = 50

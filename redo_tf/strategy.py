@@ -14,15 +14,15 @@ def default_strategy() -> tf.distribute.Strategy:
 
 
 def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy) -> None:
-    """Whether batches can be made of so many training pictures, and be shared by the strategy's replicas.
+    """Whether batches can be made of so many training pictures, and be computed by the strategy's replicas.
 
     Raises:
       UserError: they cannot.
     """
     batch, replicas = config.train.batch_size, strategy.num_replicas_in_sync
     if config.train.xla and replicas > 1:
-        raise UserError(f"train.xla compiles for one device and there are {replicas}: leave it out, or set CUDA_VISIBLE_DEVICES "
-                        "to use one GPU.")
+        raise UserError(f"train.xla compiles for one device and there are {replicas}: add --set train.xla=False, or set "
+                        "CUDA_VISIBLE_DEVICES to use one GPU.")
     if batch % replicas:
         nearest = max(1, round(batch / replicas)) * replicas
         raise UserError(f"train.batch_size={batch} cannot be shared equally by {replicas} replicas: add "

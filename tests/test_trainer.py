@@ -244,7 +244,7 @@ def test_a_batch_that_the_replicas_cannot_share_is_refused(tmp_path, two_replica
 
 
 def test_xla_for_several_replicas_is_refused(tmp_path, two_replicas):
-    with pytest.raises(UserError, match="^train.xla compiles for one device and there are 2: leave it out, or set CUDA_VISIBLE_DEVICES "):
+    with pytest.raises(UserError, match="^train.xla compiles for one device and there are 2: add --set train.xla=False, or set CUDA_VISIBLE_DEVICES "):
         tiny.trainer(tmp_path / "run", "train.xla=True", strategy=two_replicas)
 
 
