@@ -1,0 +1,80 @@
+"""Which weights best/ holds and what a row of metrics is the mean of: the loop around a step that is fake."""
+from __future__ import annotations
+
+import glob
+import os
+
+import numpy as np
+from PIL import Image
+
+import tiny
+from loop import best_weights, script_scores
+
+
+def test_best_holds_the_step_with_the_best_iou(fake, monkeypatch):
+    script_scores(monkeypatch, iter([0.2, 0.7, 0.7, 0.3]))
+    trainer = fake("train.steps=4", "train.eval_every=1")
+    kernels = []
+    save = trainer.best.save
+
+    def remember(number):
+        kernels.append(trainer.model.mask_network.variables[0].numpy().tolist())
+        save(number)
+    monkeypatch.setattr(trainer.best, "save", remember)
+    summary = trainer.run()
+    assert len(kernels) == 2  # Step 3 is no better than step 2.
+    assert summary["best"]["step"] == 2 and summary["last"]["step"] == 4
+    assert best_weights(trainer) == kernels[1]
+    assert best_weights(trainer) != trainer.model.mask_network.variables[0].numpy().tolist()
+
+
+def test_best_holds_the_running_average_where_there_is_one(fake, monkeypatch):
+    script_scores(monkeypatch, iter([0.2]))
+    trainer = fake("train.mask_average=0.9", "train.steps=1")
+    trainer.run()
+    assert best_weights(trainer) == trainer.average.variables[0].numpy().tolist()
+    assert best_weights(trainer) != trainer.model.mask_network.variables[0].numpy().tolist()
+
+
+def test_best_is_of_the_last_start_even_where_a_killed_process_left_an_older_one(fake, monkeypatch):
+    script_scores(monkeypatch, iter([0.9, 0.1, 0.2, 0.3]))
+    trainer = fake("train.steps=3", "train.eval_every=1", "collapse.smallest_region=0.5", "collapse.restarts=1")
+    save, left = trainer.best.save, []
+
+    def keep_the_first(number):  # Copies what the manager is about to delete.
+        for path in glob.glob(trainer.workdir.file("best", "ckpt-*")):
+            left.append((path, open(path, "rb").read()))
+        save(number)
+    monkeypatch.setattr(trainer.best, "save", keep_the_first)
+    summary = trainer.run()
+    assert summary["restarts"] == 1 and summary["best"]["val/iou"] == 0.3
+    for path, content in left:
+        if not os.path.exists(path):
+            with open(path, "wb") as file:
+                file.write(content)
+    assert best_weights(trainer) == trainer.model.mask_network.variables[0].numpy().tolist()
+
+
+def test_without_masks_there_are_no_scores_and_best_holds_the_newest(fake, monkeypatch):
+    tiny.use_pictures(monkeypatch, masks=False)
+    trainer = fake()
+    summary = trainer.run()
+    for row in trainer.workdir.metrics():
+        assert {name for name in row if name.startswith("val/")} == {
+            "val/region_sizes", "val/border_shares", "val/order", "val/ordered_by"}
+    assert summary["best"]["step"] == summary["last"]["step"] == 6
+    assert best_weights(trainer) == trainer.model.mask_network.variables[0].numpy().tolist()
+    with Image.open(trainer.workdir.file("samples", "step_0000006.png")) as picture:
+        assert picture.size == (4 * 98, 6 * 98)  # One column less: there is no truth to show.
+
+
+def test_metrics_are_means_over_the_iterations_since_the_last_evaluation(fake):
+    """However they are fetched: here 2, 2 and 1 at a time."""
+    trainer = fake("train.steps=5", "train.eval_every=5", "train.sample_every=5", "train.checkpoint_every=5")
+
+    def before(step):
+        trainer.step_function.metrics = {"generator/total": np.float32(step), "region_sizes": np.array([step, 0], np.float32)}
+    trainer.step_function.before = before
+    trainer.run()
+    (row,) = trainer.workdir.metrics()
+    assert row["generator/total"] == 2 and row["train/region_sizes"] == [2, 0]
