@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import itertools
-from typing import Any, Dict, List, Sequence
+from typing import Dict, Sequence
 
 from absl import flags
 
 from redo_tf import cli
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
+from redo_tf.history import Row, starts
 from redo_tf.workdir import Workdir, names_of
 
 FLAGS = flags.FLAGS
@@ -22,13 +23,7 @@ flags.DEFINE_list("runs", [], "Folders of runs, separated by commas.")
 flags.DEFINE_string("output", "curves.png", "Picture to write.")
 
 
-def starts(rows: Sequence[Dict[str, Any]]) -> List[List[Dict[str, Any]]]:
-    """The rows of metrics.jsonl, start by start."""
-    return [[row for row in rows if row["restarts"] == restarts]
-            for restarts in sorted({row["restarts"] for row in rows})]
-
-
-def plot(runs: Dict[str, Sequence[Dict[str, Any]]]) -> bytes:
+def plot(runs: Dict[str, Sequence[Row]]) -> bytes:
     """A PNG: name → rows of metrics.jsonl, one colour a run; IoU above, region sizes below."""
     from matplotlib import pyplot
     figure, (scores, sizes) = pyplot.subplots(2, 1, figsize=(8, 7), sharex=True, constrained_layout=True)

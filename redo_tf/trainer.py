@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from redo_tf import data
+from redo_tf import data, history
 from redo_tf.beginning import first_mask_weights
 from redo_tf.build import build_mask_network, build_model
 from redo_tf.checkpoints import Checkpoints
@@ -277,7 +277,7 @@ class Trainer:
 
     def _order(self) -> List[int]:
         """The regions in the labels' order, background first, as the last evaluation found it."""
-        rows = [row for row in self.workdir.metrics() if row["restarts"] == self._progress("restarts")]
+        rows = history.of_start(self.workdir.metrics(), self._progress("restarts"))
         return rows[-1]["val/order"] if rows else list(range(self.model.regions))
 
     def _redraw(self, images, latents):
@@ -302,14 +302,12 @@ class Trainer:
         return line
 
     def _summary(self) -> Dict[str, Any]:
-        rows = self.workdir.metrics()
         restarts = self._progress("restarts")
-        of_this_start = [row for row in rows if row["restarts"] == restarts]
-        if not of_this_start:
+        rows = history.of_start(self.workdir.metrics(), restarts)
+        if not rows:
             raise UserError(f"The run stands at step {self._progress('step')}, past train.steps={self.config.train.steps}, "
                             "and was never evaluated: raise train.steps to go on.")
-        last = of_this_start[-1]
-        best = max(of_this_start, key=lambda row: row.get("val/iou", row["step"]))
+        last, best = rows[-1], history.best(rows)
         scores = lambda row: {name: value for name, value in row.items() if name == "step" or name.startswith("val/")}
         return {"dataset": self.config.data.dataset, "steps": self._progress("step"), "seed": self.seed(restarts),
                 "restarts": restarts, "seconds": round(self._progress("seconds"), 1),

@@ -33,8 +33,3 @@ def test_as_many_runs_as_there_are_have_a_line_each(monkeypatch):
     names = [f"run {k}" for k in range(12)]
     curves.plot({name: rows(True) for name in names})
     assert [label for label in drawn if label] == [name for name in names for _ in range(2)]
-
-
-def test_later_starts_are_told_apart():
-    first, second = rows(True), [{**row, "restarts": 1} for row in rows(True)]
-    assert curves.starts(first + second) == [first, second]

@@ -17,9 +17,10 @@ from PIL import Image
 
 import tiny
 from redo_tf.config import to_json
+from redo_tf.history import best_of_last_start
 from redo_tf.pictures import png
 from redo_tf.reporting.charts import Line, line_chart, ticks
-from redo_tf.reporting.facts import MASKS_SHOWN, best_row, gather
+from redo_tf.reporting.facts import MASKS_SHOWN, gather
 from redo_tf.reporting.markup import Html, element, join
 from redo_tf.reporting.page import duration, page
 from redo_tf.workdir import Workdir
@@ -141,12 +142,6 @@ def test_durations(seconds, text):
 
 
 # ---------------------------------------------------------------------------------------------------------------- facts
-
-def test_the_best_evaluation_is_the_first_highest_since_the_last_restart():
-    rows = [row(3, iou=0.9), row(3, 1, iou=0.2), row(6, 1, iou=0.4), row(9, 1, iou=0.4)]
-    assert best_row(rows) is rows[2]
-    assert best_row([row(3), row(6)])["step"] == 6 and best_row([]) is None
-
 
 def test_without_data_the_scores_are_those_of_the_best_evaluation(tmp_path):
     run = known(write_run(tmp_path / "run", rows=[row(3, iou=0.25), row(6, iou=0.123456789012345), row(9, iou=0.1)]))
@@ -350,7 +345,7 @@ def test_scores_are_those_of_evaluate_to_the_last_digit_whether_read_or_computed
     assert results[1][1] == f"Report: {folder / 'r.html'}\n"
     evaluated = json.loads((folder / "one" / "evaluation_test.json").read_text())
     found = check((folder / "r.html").read_text())
-    best = best_row(Workdir(folder / "one").metrics())
+    best = best_of_last_start(Workdir(folder / "one").metrics())
     val, test = [best[f"val/{name}"] for name in SCORES], [evaluated[name] for name in SCORES]
     assert [float(given["value"]) for given, _ in found.all("data")] == [*val, *test] * 2
     assert [text for _, text in found.all("data")] == [f"{value:.4f}" for value in [*val, *test] * 2]

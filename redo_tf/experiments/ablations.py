@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
 from absl import flags
 
-from redo_tf import cli, config as configuration, tables
+from redo_tf import cli, config as configuration, history, tables
 from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.experiments import runs
@@ -122,9 +122,7 @@ def result(workdir: Workdir) -> Dict[str, Any]:
     rows = workdir.metrics()
     if not rows:
         return {}
-    last = rows[-1]
-    last_start = [row for row in rows if row["restarts"] == last["restarts"]]
-    best = max(last_start, key=lambda row: row.get("val/iou", row["step"]))
+    best, last = history.best_of_last_start(rows), rows[-1]
     return {"step": best["step"], **{f"val/{name}": best.get(f"val/{name}") for name in SCORES},
             "restarts": last["restarts"], "last_step": last["step"], "smallest_region": min(last["val/region_sizes"]),
             "collapsed": last["collapsed"]}

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 from absl import logging
 
-from redo_tf import data
+from redo_tf import data, history
 from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.metrics import SCORES
@@ -72,8 +72,8 @@ class Run:
 
     @property
     def best(self) -> Optional[Dict[str, Any]]:
-        """The evaluation that best/ belongs to: that of the best validation IoU since the last restart."""
-        return best_row(self.rows)
+        """The evaluation that best/ belongs to."""
+        return history.best_of_last_start(self.rows)
 
 
 def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mask_dir: Optional[str],
@@ -103,19 +103,13 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
         remark = str(error)
     if remark:
         logging.warning("%s: %s", name, remark)
-    best = best_row(rows)
+    best = history.best_of_last_start(rows)
     if best and "val/iou" in best and ("val" not in scores or scores["val"].outdated):
         scores["val"] = Score("val", {key: best[f"val/{key}"] for key in SCORES}, None,
                               f"metrics.jsonl, step {best['step']}")
     return Run(name, workdir.path, config, rows, _read_json(workdir.file("summary.json")),
                [scores[key] for key in data.SPLITS if key in scores], remark, _samples(workdir, rows, samples), masks,
                _sessions(workdir), workdir.environment())
-
-
-def best_row(rows: List[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
-    """The first of the highest validation IoU since the last restart; without masks the newest."""
-    latest = [row for row in rows if row["restarts"] == rows[-1]["restarts"]]
-    return max(latest, key=lambda row: row.get("val/iou", row["step"]), default=None)
 
 
 def _recorded_scores(workdir: Workdir) -> Dict[str, Score]:

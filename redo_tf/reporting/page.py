@@ -4,6 +4,7 @@ from __future__ import annotations
 import datetime
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
+from redo_tf import history
 from redo_tf.config import flatten
 from redo_tf.metrics import SCORES
 from redo_tf.published import TABLE_1
@@ -217,8 +218,7 @@ def _value(name: str, index: Optional[int] = None) -> Callable[[Dict], float]:
 def _starts(run: Run) -> List[Tuple[int, List[Dict]]]:
     """Of each start: the steps of all starts before it, as far as they were evaluated, and its rows."""
     starts, offset = [], 0
-    for restarts in sorted({row["restarts"] for row in run.rows}):
-        rows = [row for row in run.rows if row["restarts"] == restarts]
+    for rows in history.starts(run.rows):
         starts.append((offset, rows))
         offset += rows[-1]["step"]
     return starts
