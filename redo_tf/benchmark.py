@@ -32,7 +32,7 @@ from redo_tf.data import training_batches
 from redo_tf.errors import UserError
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.step import TrainingStep, build_optimizers, to_model_range
-from redo_tf.strategy import default_strategy
+from redo_tf.strategy import check_replicas, default_strategy
 
 UPDATES = {"generator": ("generator",), "discriminator": ("discriminator",), "iteration": ("generator", "discriminator")}
 PARTS = (*UPDATES, "input", "inference")
@@ -210,7 +210,9 @@ def main() -> None:
         if value is not None:
             override(config, name, value)
     validate(config)
-    benchmark = Benchmark(config, FLAGS.steps, FLAGS.warmup, strategy_of(FLAGS.replicas))
+    strategy = strategy_of(FLAGS.replicas)
+    check_replicas(config, strategy)
+    benchmark = Benchmark(config, FLAGS.steps, FLAGS.warmup, strategy)
     results = {
         **benchmark.run(FLAGS.only or list(PARTS)),
         "convolution_gflop_per_second": benchmark.rate,

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from redo_tf.areas import mean_areas
+
 
 def hinge_real(scores: tf.Tensor) -> tf.Tensor:
     """max(0, 1 − D(I)) for each score, the same shape."""
@@ -57,4 +59,4 @@ def missing_area(masks: tf.Tensor, smallest: float) -> tf.Tensor:
     perturbed generative models" (NeurIPS 2019). Squares are the area of a mask of zeros and ones, and next to nothing for
     a faint tint of the whole picture, which would do otherwise.
     """
-    return tf.reduce_sum(tf.nn.relu(1 - tf.reduce_mean(tf.square(masks), axis=[1, 2]) / smallest), axis=-1)
+    return tf.reduce_sum(tf.nn.relu(1 - mean_areas(tf.square(masks)) / smallest), axis=-1)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from redo_tf import losses
+from redo_tf.areas import mean_areas
 from redo_tf.config import Config, ObjectiveConfig, OptimizerConfig
 from redo_tf.layers.spectral_normalization import power_iteration
 from redo_tf.models import Redo, compose
@@ -97,7 +98,7 @@ def generator_loss(model: Redo, objective: ObjectiveConfig, images: tf.Tensor, l
     if objective.lambda_area:
         loss["area"] = losses.missing_area(masks, objective.smallest_area)
         loss["total"] += objective.lambda_area * loss["area"]
-    return {**loss, "region_sizes": _region_sizes(masks)}
+    return {**loss, "region_sizes": mean_areas(masks)}
 
 
 def make_fakes(model: Redo, images: tf.Tensor, latents: tf.Tensor, region: Optional[int],
@@ -125,11 +126,6 @@ def discriminator_loss(model: Redo, real: tf.Tensor, fakes: tf.Tensor) -> Metric
     real_loss = losses.hinge_real(scores[:batch])
     fake_loss = tf.reduce_mean(losses.hinge_fake(tf.reshape(scores[batch:], [-1, batch])), axis=0)
     return {"total": real_loss + fake_loss, "real": real_loss, "fake": fake_loss}
-
-
-def _region_sizes(masks: tf.Tensor) -> tf.Tensor:
-    """Soft area of each region, [B, n]. One sum a region: XLA gives a sum that keeps so few channels one thread a channel."""
-    return tf.stack([tf.reduce_mean(masks[..., k], axis=[1, 2]) for k in range(masks.shape[-1])], axis=-1)
 
 
 def _redraw_one(model: Redo, images, masks, latents, region: int) -> tf.Tensor:

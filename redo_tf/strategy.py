@@ -13,8 +13,8 @@ def default_strategy() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
 
 
-def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy) -> None:
-    """Whether batches can be made of so many training pictures, and be computed by the strategy's replicas.
+def check_replicas(config: Config, strategy: tf.distribute.Strategy) -> None:
+    """Whether the strategy's replicas can compute a batch together.
 
     Raises:
       UserError: they cannot.
@@ -27,6 +27,16 @@ def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy)
         nearest = max(1, round(batch / replicas)) * replicas
         raise UserError(f"train.batch_size={batch} cannot be shared equally by {replicas} replicas: add "
                         f"--set train.batch_size={nearest}, or set CUDA_VISIBLE_DEVICES to use fewer GPUs.")
+
+
+def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy) -> None:
+    """Whether batches can be made of so many training pictures, and be computed by the strategy's replicas.
+
+    Raises:
+      UserError: they cannot.
+    """
+    check_replicas(config, strategy)
+    batch, replicas = config.train.batch_size, strategy.num_replicas_in_sync
     if pictures < batch:
         raise UserError(f"{config.data.dataset} has {pictures} training pictures, fewer than train.batch_size={batch}: add "
                         f"pictures, or --set train.batch_size={max(1, pictures // replicas) * replicas}.")

@@ -88,6 +88,8 @@ def test_the_command_prints_a_table_and_json(tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     (["--only=iterations"], r"--only=iterations is not a part; there is generator, discriminator, iteration, .*\."),
     (["--image_size=100"], r"data\.image_size: .*"),
+    (["--replicas=2", "--set", "train.xla=True"], r"train\.xla compiles for one device and there are 2: .*"),
+    (["--replicas=3", "--set", "train.batch_size=4"], r"train\.batch_size=4 cannot be shared equally by 3 replicas: .*"),
 ])
 def test_mistakes(arguments, message):
     done = subprocess.run([sys.executable, "-m", "redo_tf.benchmark", *arguments], capture_output=True, text=True)
