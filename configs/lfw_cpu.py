@@ -32,5 +32,6 @@ def get_config():
     config.train.precision = fastest_on_cpu()
     # With bfloat16's faster arithmetic, operations gain more by running side by side than by being divided.
     config.train.intra_op_threads = 1 if config.train.precision == "mixed_bfloat16" else 0
+    config.train.shards = 2
     config.train.mask_average = 0.998
     return config

@@ -17,6 +17,6 @@ def get_config():
     config.train.batch_size = 25
     config.train.precision = "mixed_bfloat16"
     config.train.xla = True
-    config.train.intra_op_threads = 0
+    config.train.intra_op_threads, config.train.shards = 0, 1
     config.train.mask_average = 0.999
     return config

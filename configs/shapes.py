@@ -37,5 +37,6 @@ def get_config():
     config.train.steps = 4000
     config.train.precision = fastest_on_cpu()
     config.train.intra_op_threads = 1  # Operations this small gain more by running side by side than by being divided.
+    config.train.shards = 2
     config.train.mask_average = 0.99
     return config

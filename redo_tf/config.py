@@ -99,6 +99,7 @@ class TrainConfig:
     precision: str = "float32"  # float32 | mixed_bfloat16
     xla: bool = False  # XLA compiles the iteration, with other random numbers: for one GPU (docs/speed.md)
     intra_op_threads: int = 0  # threads that one operation uses on a CPU; 0: TensorFlow's choice, all cores
+    shards: int = 1  # each replica computes its batch in so many parts side by side (docs/speed.md)
     mask_average: float = 0.0  # decay of the running average of f's weights that is evaluated and exported; 0: none
     log_every: int = 50
     eval_every: int = 500
@@ -161,6 +162,7 @@ BOUNDS = {
     "train.batch_size": (1, None),
     "train.begin_steps": (1, None),
     "train.intra_op_threads": (0, None),
+    "train.shards": (1, None),
     "train.mask_average": (0, 1),
     "train.log_every": (1, None),
     "train.eval_every": (1, None),

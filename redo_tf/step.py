@@ -1,7 +1,7 @@
 """One training iteration: the generator update and the discriminator update, compiled, under a strategy."""
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +9,7 @@ import tensorflow as tf
 from redo_tf import losses
 from redo_tf.areas import mean_areas
 from redo_tf.config import Config, ObjectiveConfig, OptimizerConfig
-from redo_tf.layers.spectral_normalization import power_iteration
+from redo_tf.layers.spectral_normalization import kernels_kept, power_iteration
 from redo_tf.models import Redo, compose
 from redo_tf.recolouring import recolour, recolouring
 
@@ -223,29 +223,40 @@ class TrainingStep:
         changes = _local(recolouring(self.config.train.batch_size, seeds + [1 << 32, 0]), images)
         return tf.where(seeds[1] < steps, recolour(images, changes), images)
 
-    def _generator_update(self, images, latents, region, seen=None) -> Metrics:
+    def _generator_update(self, images, latents, region, seen) -> Metrics:
+        def loss_of(images, latents, seen):
+            return generator_loss(self.model, self.config.objective, images, latents, region, seen)
+
         trained = {name: network for name, network in networks(self.model).items() if name != "discriminator"
                    and (region is None or not name.startswith("generator_") or name == f"generator_{region}")}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             for network in trained.values():
                 tape.watch(network.trainable_variables)
-            loss = generator_loss(self.model, self.config.objective, images, latents, region, seen)
+            loss = self._in_shards(loss_of, images, latents, seen)
             total = self._global_mean(loss["total"])
         norm = self._apply(trained, tape, total)
         metrics = {f"generator/{name}": self._global_mean(value) for name, value in loss.items()
                    if name != "region_sizes"}
         return {**metrics, "generator/gradient_norm": norm, "region_sizes": self._global_mean(loss["region_sizes"])}
 
-    def _discriminator_update(self, images, latents, real, region, seen=None) -> Metrics:
-        fakes = make_fakes(self.model, images, latents, region, seen)
+    def _discriminator_update(self, images, latents, real, region, seen) -> Metrics:
+        def loss_of(images, latents, seen, real):
+            return discriminator_loss(self.model, real, make_fakes(self.model, images, latents, region, seen))
+
         trained = {"discriminator": self.model.discriminator}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.model.discriminator.trainable_variables)
-            loss = discriminator_loss(self.model, real, fakes)
+            loss = self._in_shards(loss_of, images, latents, seen, real)
             total = self._global_mean(loss["total"])
         norm = self._apply(trained, tape, total)
         metrics = {f"discriminator/{name}": self._global_mean(value) for name, value in loss.items()}
         return {**metrics, "discriminator/gradient_norm": norm}
+
+    def _in_shards(self, loss_of: Callable[..., Metrics], *batch: tf.Tensor) -> Metrics:
+        """The loss of each image of the batch. Shards do not depend on each other: TensorFlow computes them side by side."""
+        with kernels_kept():
+            parts = [loss_of(*part) for part in zip(*(tf.split(values, self.config.train.shards) for values in batch))]
+        return {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
 
     def _global_mean(self, values: tf.Tensor) -> tf.Tensor:
         """This replica's share of the mean over the global batch; the sum over replicas is that mean."""

@@ -27,6 +27,9 @@ def check_replicas(config: Config, strategy: tf.distribute.Strategy) -> None:
         nearest = max(1, round(batch / replicas)) * replicas
         raise UserError(f"train.batch_size={batch} cannot be shared equally by {replicas} replicas: add "
                         f"--set train.batch_size={nearest}, or set CUDA_VISIBLE_DEVICES to use fewer GPUs.")
+    if batch // replicas % config.train.shards:
+        raise UserError(f"A batch of {batch // replicas} cannot be divided into train.shards={config.train.shards} equal parts: "
+                        "add --set train.shards=1.")
 
 
 def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy) -> None:

@@ -375,7 +375,7 @@ def test_the_mask_network_waits_for_its_delay():
 
 def test_the_generator_update_moves_all_networks_but_the_discriminator(run):
     before = run.weights()
-    run.strategy.run(run.step._generator_update, args=(in_model_range("images"), noise(), None))
+    run.strategy.run(run.step._generator_update, args=(in_model_range("images"), noise(), None, in_model_range("images")))
     after = run.weights()
     assert {name for name in after if moved(before[name], after[name])} == {
         "mask_network", "encoder", "generator_0", "generator_1"}
@@ -384,7 +384,7 @@ def test_the_generator_update_moves_all_networks_but_the_discriminator(run):
 def test_the_discriminator_update_moves_only_the_discriminator(run):
     before = run.weights()
     run.strategy.run(
-        run.step._discriminator_update, args=(in_model_range("images"), noise(), in_model_range("real"), None))
+        run.step._discriminator_update, args=(in_model_range("images"), noise(), in_model_range("real"), None, in_model_range("images")))
     after = run.weights()
     assert {name for name in after if moved(before[name], after[name])} == {"discriminator"}
 
@@ -487,6 +487,26 @@ def test_two_replicas_with_half_batches_are_one_with_the_whole(run, two_replicas
         replicas = two_replicas.experimental_local_results(variable)
         assert len(replicas) == 2
         np.testing.assert_array_equal(*replicas)
+
+
+def test_shards_are_one_with_the_whole_batch(run):
+    parted, start = build(like=run, train__shards=2), run.weights()
+    whole, shards = run(), parted()
+    for name, value in whole.items():
+        np.testing.assert_allclose(shards[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert_same_weights(parted.weights(), run.weights(), start)
+
+
+def test_shards_differ_in_images_latents_and_colours(run):
+    """Each image's loss is its own, in its place: sums over the batch would not show pictures with others' noise."""
+    run.config.train.shards = 4
+    images, latents = in_model_range("images"), noise()
+
+    def loss(images, latents):
+        return {"total": generator_loss(run.model, run.config.objective, images, latents, None)["total"]}
+    found = run.step._in_shards(loss, images, latents)["total"]
+    run.config.train.shards = 1
+    np.testing.assert_allclose(found, loss(images, latents)["total"], rtol=1e-4)
 
 
 def test_one_sampled_region_moves_its_own_generator_alone():

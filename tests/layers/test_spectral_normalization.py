@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import concurrent.futures
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from reference import convolution, spectral_kernel, value
 from redo_tf.layers import SpectralNormalization
-from redo_tf.layers.spectral_normalization import power_iteration
+from redo_tf.layers.spectral_normalization import kernels_kept, power_iteration
 
 
 def build(kernel_size=3, channels=4, filters=6, seed=0, **options) -> SpectralNormalization:
@@ -91,6 +93,30 @@ def test_gradient_is_orthogonal_to_w_because_scaling_w_changes_nothing():
     layer, x = build(), pictures()
     gradient, w = gradients_of_weighted_sum(layer, x, 1.0), value(layer.w)
     assert abs(np.sum(gradient * w)) < 1e-5 * np.linalg.norm(gradient) * np.linalg.norm(w)
+
+
+def test_a_kept_kernel_is_computed_once_and_has_the_gradient_of_all_its_calls():
+    layer, x = build(), pictures()
+    weights = np.random.default_rng(2).normal(size=[2, 5, 6, 6])
+    expected = gradients_of_weighted_sum(layer, x, weights)
+    with tf.GradientTape() as tape, kernels_kept():
+        loss = sum(tf.reduce_sum(weights[i:i + 1] * layer(x[i:i + 1])) for i in range(2))
+        assert layer.normalized_kernel(tf.float32) is layer.normalized_kernel(tf.float32)
+        assert layer.normalized_kernel(tf.bfloat16).dtype == tf.bfloat16
+    np.testing.assert_allclose(tape.gradient(loss, layer.w), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_kernels_are_kept_no_longer_and_by_their_own_thread_alone():
+    layer = build()
+    with kernels_kept():
+        first = layer.normalized_kernel(tf.float32)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            assert pool.submit(layer.normalized_kernel, tf.float32).result() is not first
+        with kernels_kept():
+            assert layer.normalized_kernel(tf.float32) is not first
+        assert layer.normalized_kernel(tf.float32) is first
+    layer.w.assign(2 * layer.w[..., ::-1])
+    assert not np.allclose(layer.normalized_kernel(tf.float32), first)
 
 
 def test_u_is_not_trainable():

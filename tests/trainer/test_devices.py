@@ -29,6 +29,11 @@ def test_a_batch_that_the_replicas_cannot_share_is_refused(tmp_path, two_replica
         tiny.trainer(tmp_path / "run", "train.batch_size=3", strategy=two_replicas)
 
 
+def test_a_replicas_batch_that_shards_cannot_divide_is_refused(tmp_path, two_replicas):
+    with pytest.raises(UserError, match="^A batch of 2 cannot be divided into train.shards=4 equal parts: add --set train.shards=1."):
+        tiny.trainer(tmp_path / "run", "train.shards=4", strategy=two_replicas)
+
+
 def test_xla_for_several_replicas_is_refused(tmp_path, two_replicas):
     with pytest.raises(UserError, match="^train.xla compiles for one device and there are 2: add --set train.xla=False, or set CUDA_VISIBLE_DEVICES "):
         tiny.trainer(tmp_path / "run", "train.xla=True", strategy=two_replicas)
