@@ -112,6 +112,8 @@ class TrainConfig:
 class CollapseConfig:
     """When a run is begun anew because one region took (nearly) everything."""
     smallest_region: float = 0.1  # mean soft area, on training and validation images alike; 0: never restart
+    smallest_share: float = 0.0  # of validation's pixels, won by a region; a tint of everything wins none; 0: not looked at
+    share_from: int = 0  # step from which on shares are looked at: small objects win no pixels at first
     last_step: int = 7000  # later collapses are reported, not restarted
     restarts: int = 10  # at most
 
@@ -170,6 +172,8 @@ BOUNDS = {
     "train.checkpoint_every": (1, None),
     "train.checkpoints_kept": (1, None),
     "collapse.smallest_region": (0, 1),
+    "collapse.smallest_share": (0, 1),
+    "collapse.share_from": (0, None),
     "collapse.last_step": (0, None),
     "collapse.restarts": (0, None),
 }

@@ -78,7 +78,8 @@ def _evaluate(segment: SegmentFunction, config: DataConfig, regions: int, split:
                         "choose another --split, or name the masks of a folder with --mask_dir=….")
     results = evaluate(segment, evaluation_batches(pictures.images, batch_size=batch_size), pictures.masks,
                        data.regions(config.dataset), regions)
-    in_order = {name: [results[name][region] for region in results["order"]] for name in ("region_sizes", "border_shares")}
+    in_order = {name: [results[name][region] for region in results["order"]]
+                for name in ("region_sizes", "label_shares", "border_shares")}
     return {"dataset": config.dataset, "split": split, "pictures": len(pictures.images), **results, **in_order}
 
 

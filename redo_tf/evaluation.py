@@ -38,8 +38,8 @@ def evaluate(segment: SegmentFunction, batches: tf.data.Dataset, masks: Optional
       regions: n.
 
     Returns:
-      `region_sizes`: soft area of each region, mean over the split, a list of n; `border_shares`: how much of the pictures'
-      border lies in each, the same; `order`: the regions in the labels' order, background first, and `ordered_by`, masks
+      `region_sizes`: soft area of each region, mean over the split, a list of n; `label_shares`: how many of the pixels it
+      wins, `border_shares`: how much of the pictures' border lies in it, the same; `order`: the regions in the labels' order, background first, and `ordered_by`, masks
       or border; with masks also the scores of `metrics.scores`.
     """
     sizes, found, counts, first = [], [], [], 0
@@ -53,6 +53,7 @@ def evaluate(segment: SegmentFunction, batches: tf.data.Dataset, masks: Optional
         first += len(images)
     found = np.concatenate(found)
     results = {"region_sizes": np.concatenate(sizes).mean(0).tolist(),
+               "label_shares": metrics.label_shares(found, regions).tolist(),
                "border_shares": metrics.border_shares(found, regions).tolist()}
     if masks is not None:
         counts = np.concatenate(counts)

@@ -113,6 +113,11 @@ def order_by_masks(counts: np.ndarray) -> List[int]:
     return [background, *objects, *(region for region in rest if region != background)]
 
 
+def label_shares(regions: np.ndarray, count: int) -> np.ndarray:
+    """The share of all pixels that each region wins, float64 [n], sums to 1; regions as for `border_shares`."""
+    return np.bincount(regions.ravel(), minlength=count) / regions.size
+
+
 def border_shares(regions: np.ndarray, count: int) -> np.ndarray:
     """The share of the pictures' outermost pixels that lies in each region, float64 [n], sums to 1.
 

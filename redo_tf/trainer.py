@@ -188,11 +188,8 @@ class Trainer:
                         row = self._evaluate(step, restarts)
                     progress.write(self._line(row), file=progress.fp)
                     if row["collapsed"] and self._may_restart(step, restarts):
-                        logging.warning(
-                            "Collapsed at step %d: the smallest region covers %.3f of the training and %.3f of the "
-                            "validation pictures, less than %g. Beginning anew with seed %d.", step,
-                            min(row["train/region_sizes"]), min(row["val/region_sizes"]),
-                            self.config.collapse.smallest_region, self.seed(restarts + 1))
+                        logging.warning("Collapsed at step %d: %s. Beginning anew with seed %d.", step, self._collapse(row),
+                                        self.seed(restarts + 1))
                         return "collapsed"
                 if due["sample"]:
                     with self.stopwatch.of("sample grids"):
@@ -232,7 +229,7 @@ class Trainer:
                "seconds": round(self._progress("seconds"), 3), "images_per_second": round(images_per_second, 3),
                **{name: float(value) for name, value in means.items()}, "train/region_sizes": train_sizes,
                **{f"val/{name}": value for name, value in results.items()}}
-        row["collapsed"] = max(min(train_sizes), min(results["region_sizes"])) < self.config.collapse.smallest_region
+        row["collapsed"] = self._collapse(row) is not None
         self.workdir.append_metrics(row)
         self._write_scalars({name: value for name, value in row.items()
                              if name.startswith("val/") and not name.startswith("val/order")}, step, restarts)
@@ -241,6 +238,18 @@ class Trainer:
             self.progress["best_iou"].assign(results.get("iou", -1.0))
             self.best.save(self._number())
         return row
+
+    def _collapse(self, row: Dict[str, Any]) -> Optional[str]:
+        """What is wrong with the regions of an evaluation; None where nothing is."""
+        limits = self.config.collapse
+        training, validation = min(row["train/region_sizes"]), min(row["val/region_sizes"])
+        if max(training, validation) < limits.smallest_region:
+            return (f"the smallest region covers {training:.3f} of the training and {validation:.3f} of the validation pictures, "
+                    f"less than {limits.smallest_region:g}")
+        share = min(row["val/label_shares"])
+        if row["step"] >= limits.share_from and share < limits.smallest_share:
+            return f"a region wins {share:.4f} of the validation pictures' pixels, less than {limits.smallest_share:g}"
+        return None
 
     def _may_restart(self, step: int, restarts: int) -> bool:
         limits = self.config.collapse

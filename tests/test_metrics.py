@@ -125,6 +125,10 @@ def test_order_with_fewer_regions_than_labels_takes_all_objects_as_one():
     assert metrics.order_by_masks(counts(row(0, 0, 0, 1, 2), row(1, 1, 1, 0, 0), 3, 2)) == [1, 0]
 
 
+def test_label_shares():
+    assert metrics.label_shares(np.array([[[0, 2], [2, 2]], [[0, 0], [0, 2]]]), 4).tolist() == [1 / 2, 0, 1 / 2, 0]
+
+
 def test_border_shares():
     """Two pictures of 3×4 pixels have 10 + 10 at the border: 3 + 0 in region 0, 7 + 10 in region 2."""
     regions = np.full([2, 3, 4], 2)

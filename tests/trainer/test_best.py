@@ -61,7 +61,7 @@ def test_without_masks_there_are_no_scores_and_best_holds_the_newest(fake, monke
     summary = trainer.run()
     for row in trainer.workdir.metrics():
         assert {name for name in row if name.startswith("val/")} == {
-            "val/region_sizes", "val/border_shares", "val/order", "val/ordered_by"}
+            "val/region_sizes", "val/label_shares", "val/border_shares", "val/order", "val/ordered_by"}
     assert summary["best"]["step"] == summary["last"]["step"] == 6
     assert best_weights(trainer) == trainer.model.mask_network.variables[0].numpy().tolist()
     with Image.open(trainer.workdir.file("samples", "step_0000006.png")) as picture:

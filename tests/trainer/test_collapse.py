@@ -60,6 +60,19 @@ def test_a_region_small_in_training_alone_or_validation_alone_is_no_collapse(fak
     assert other.run()["restarts"] == 0
 
 
+def test_a_region_that_wins_no_pixel_has_collapsed_from_the_step_on_that_looks_at_it(fake, monkeypatch, caplog):
+    script_scores(monkeypatch, iter([0.1] * 9), shares=(0.996, 0.004))
+    settings = ("train.eval_every=2", "collapse.smallest_share=0.005", "collapse.share_from=4", "collapse.restarts=1")
+    trainer = fake(*settings)
+    assert trainer.run()["restarts"] == 1
+    assert [(row["restarts"], row["step"], row["collapsed"]) for row in trainer.workdir.metrics()] == [
+        (0, 2, False), (0, 4, True), (1, 2, False), (1, 4, True), (1, 6, True)]
+    assert ("Collapsed at step 4: a region wins 0.0040 of the validation pictures' pixels, less than 0.005. "
+            "Beginning anew with seed 1000003.") in caplog.text
+    script_scores(monkeypatch, iter([0.1] * 9), shares=(0.995, 0.005))
+    assert fake(*settings, name="enough").run()["restarts"] == 0
+
+
 def test_a_run_killed_after_a_restart_continues_the_new_start(fake):
     settings = ALWAYS + ("collapse.restarts=1",)
     trainer = fake(*settings)

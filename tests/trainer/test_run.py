@@ -48,7 +48,7 @@ def test_metrics_have_the_names_that_others_rely_on(finished):
     assert [row["step"] for row in rows] == [3, 6]
     for row in rows:
         assert {"step", "images_per_second", "restarts", "seed", "seconds", "val/accuracy", "val/iou",
-                "val/iou_per_image", "val/accuracy_per_image", "val/region_sizes", "val/border_shares", "val/order", "val/ordered_by",
+                "val/iou_per_image", "val/accuracy_per_image", "val/region_sizes", "val/label_shares", "val/border_shares", "val/order", "val/ordered_by",
                 "train/region_sizes", "collapsed",
                 "generator/total", "generator/adversarial", "generator/information", "generator/gradient_norm",
                 "discriminator/total", "discriminator/real", "discriminator/fake",
