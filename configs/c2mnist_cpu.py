@@ -9,8 +9,8 @@ What to expect: docs/learning.md. Against configs/lfw_cpu.py:
 * d = 3, as a digit and a background are of one colour each.
 * Masks at a temperature of ¼ and a floor under the regions' areas (λ_A): digits are a fiftieth of a picture, and the
   published mean lets regions as small as that shrink to nothing.
-* D as fast as G: the masks' edges show as strokes of two colours that are nearly the same, and a slower D stops seeing them.
-* λ_z = 2, with which f comes to the digits sooner than with 5; with 1 G gets ahead of D. λ_B half as large.
+* λ_z = 2 and D as fast as G: with λ_z = 5 and a D at 4e-4 f comes to the digits later, and with 1 G left such a D behind.
+* λ_B half as large.
 * An average of f over about a thousand steps.
 * Anew with another seed where a digit is not found in 3,000 steps: its region is a tint of a seventh of everything then, which
   fills the floor (.14² = .02) and wins no pixel.
