@@ -39,8 +39,8 @@ def evaluate(segment: SegmentFunction, batches: tf.data.Dataset, masks: Optional
 
     Returns:
       `region_sizes`: soft area of each region, mean over the split, a list of n; `label_shares`: how many of the pixels it
-      wins, `border_shares`: how much of the pictures' border lies in it, the same; `order`: the regions in the labels' order, background first, and `ordered_by`, masks
-      or border; with masks also the scores of `metrics.scores`.
+      wins, `border_shares`: how much of the pictures' border lies in it, the same; `order`: the regions in the labels'
+      order, background first, and `ordered_by`, masks or border; with masks also the scores of `metrics.scores`.
     """
     sizes, found, counts, first = [], [], [], 0
     for images in batches:

@@ -24,7 +24,8 @@ def check_replicas(config: Config, strategy: tf.distribute.Strategy) -> None:
         raise UserError(f"train.xla compiles for one device and there are {replicas}: add --set train.xla=False, or set "
                         "CUDA_VISIBLE_DEVICES to use one GPU.")
     if batch % replicas:
-        nearest = max(1, round(batch / replicas)) * replicas
+        parts = replicas * config.train.shards
+        nearest = max(1, round(batch / parts)) * parts
         raise UserError(f"train.batch_size={batch} cannot be shared equally by {replicas} replicas: add "
                         f"--set train.batch_size={nearest}, or set CUDA_VISIBLE_DEVICES to use fewer GPUs.")
     if batch // replicas % config.train.shards:
@@ -39,7 +40,7 @@ def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy)
       UserError: they cannot.
     """
     check_replicas(config, strategy)
-    batch, replicas = config.train.batch_size, strategy.num_replicas_in_sync
+    batch, parts = config.train.batch_size, strategy.num_replicas_in_sync * config.train.shards
     if pictures < batch:
         raise UserError(f"{config.data.dataset} has {pictures} training pictures, fewer than train.batch_size={batch}: add "
-                        f"pictures, or --set train.batch_size={max(1, pictures // replicas) * replicas}.")
+                        f"pictures, or --set train.batch_size={max(1, pictures // parts) * parts}.")
