@@ -111,7 +111,7 @@ class TrainConfig:
 @dataclasses.dataclass
 class CollapseConfig:
     """When a run is begun anew because one region took (nearly) everything."""
-    smallest_region: float = 0.1  # mean soft area, on training and validation images alike; 0: never restart
+    smallest_region: float = 0.1  # mean soft area, on training and validation images alike; 0: not looked at
     smallest_share: float = 0.0  # of validation's pixels, won by a region; a tint of everything wins none; 0: not looked at
     share_from: int = 0  # step from which on shares are looked at: small objects win no pixels at first
     last_step: int = 7000  # later collapses are reported, not restarted

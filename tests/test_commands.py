@@ -197,8 +197,9 @@ def test_evaluation_prints_what_an_independent_computation_finds(finished, data_
                 "iou": iou.mean(1).max(), "iou_per_image": iou.max(0).mean()}
 
     assert (results["dataset"], results["split"], results["pictures"]) == ("shapes", "test", 5)
-    background_first = soft.mean((0, 1, 2))[::-1 if iou.mean(1).argmax() == 0 else 1]
-    assert results["region_sizes"] == pytest.approx(background_first.tolist(), abs=1e-5)
+    background_first = slice(None, None, -1 if iou.mean(1).argmax() == 0 else 1)
+    assert results["region_sizes"] == pytest.approx(soft.mean((0, 1, 2))[background_first].tolist(), abs=1e-5)
+    assert results["label_shares"] == pytest.approx(np.mean(objects, (1, 2, 3))[background_first].tolist(), abs=1e-9)
     assert {name: results[name] for name in expected} == pytest.approx(expected, abs=1e-9)
     assert json.loads((workdir / "evaluation_test.json").read_text()) == results
     assert table[0].startswith("shapes test, 5 pictures")

@@ -375,7 +375,8 @@ def test_the_mask_network_waits_for_its_delay():
 
 def test_the_generator_update_moves_all_networks_but_the_discriminator(run):
     before = run.weights()
-    run.strategy.run(run.step._generator_update, args=(in_model_range("images"), noise(), None, in_model_range("images")))
+    images = in_model_range("images")
+    run.strategy.run(run.step._generator_update, args=(images, noise(), None, images))
     after = run.weights()
     assert {name for name in after if moved(before[name], after[name])} == {
         "mask_network", "encoder", "generator_0", "generator_1"}
@@ -383,8 +384,8 @@ def test_the_generator_update_moves_all_networks_but_the_discriminator(run):
 
 def test_the_discriminator_update_moves_only_the_discriminator(run):
     before = run.weights()
-    run.strategy.run(
-        run.step._discriminator_update, args=(in_model_range("images"), noise(), in_model_range("real"), None, in_model_range("images")))
+    images, real = in_model_range("images"), in_model_range("real")
+    run.strategy.run(run.step._discriminator_update, args=(images, noise(), real, None, images))
     after = run.weights()
     assert {name for name in after if moved(before[name], after[name])} == {"discriminator"}
 
@@ -497,8 +498,8 @@ def test_shards_are_one_with_the_whole_batch(run):
     assert_same_weights(parted.weights(), run.weights(), start)
 
 
-def test_shards_differ_in_images_latents_and_colours(run):
-    """Each image's loss is its own, in its place: sums over the batch would not show pictures with others' noise."""
+def test_each_image_has_its_own_latents_and_place_in_shards(run):
+    """Sums over the batch would not show losses that change places."""
     run.config.train.shards = 4
     images, latents = in_model_range("images"), noise()
 
