@@ -12,7 +12,7 @@ The function is the network's; only the order of float additions differs. What d
 """
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -24,20 +24,22 @@ from redo_tf.layers.resampled_convolution import box_filtered
 from redo_tf.models import MaskNetwork
 
 BLOCK = 2  # rows and columns that the last convolution computes together
+Strips = List[tf.Tensor]  # [B, h, w, C] each: a map cut into strips of h rows, from its top to its bottom.
 
 
 class Precision:
     """In what numbers the convolutions compute: here, float32."""
 
-    def convolve(self, name: str, x: tf.Tensor, kernel: np.ndarray, strides, padding: str) -> tf.Tensor:
-        """[B, h, w, in] with [kh, kw, in, out] → [B, h', w', out]; the input has passed `activation`."""
+    def convolve(self, name: str, strips: Strips, kernel: np.ndarray, strides, padding: str) -> Strips:
+        """[B, h, w, in] with [kh, kw, in, out] → [B, h', w', out] each; the input has passed `activation`."""
         del name
-        return tf.nn.conv2d(x, kernel, strides, padding)
+        kernel = tf.constant(kernel)  # One for all strips.
+        return [tf.nn.conv2d(x, kernel, strides, padding) for x in strips]
 
-    def activation(self, name: str, x: tf.Tensor) -> tf.Tensor:
+    def activation(self, name: str, strips: Strips) -> Strips:
         """The input of convolution `name`, before it is padded."""
         del name
-        return x
+        return strips
 
 
 class InferenceGraph:
@@ -49,42 +51,51 @@ class InferenceGraph:
       network: f, built.
       order: region of each label, background first.
       precision: of the convolutions.
+      strips: a picture's rows are cut into so many, which threads may compute side by side: they meet where a convolution
+        sees its neighbours' rows, and in means over the whole picture. For more than one H is known, and a multiple of
+        four times their number.
     """
 
-    def __init__(self, network: MaskNetwork, order: Sequence[int], precision: Optional[Precision] = None):
+    def __init__(self, network: MaskNetwork, order: Sequence[int], precision: Optional[Precision] = None, strips: int = 1):
         self.network, self.order, self.precision = network, list(order), precision or Precision()
+        self.strips = strips
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         network = self.network
-        x = self._normalized(network.stem[1], self._stem(images))
+        x = self._normalized(network.stem[1], self._stem(cut(images, self.strips)))
         for name, (convolution, norm) in (("down1", network.down1), ("down2", network.down2)):
             x = zero_pad(self.precision.activation(name, x))
             x = self._normalized(norm, self._convolve(name, x, value(convolution.kernel), strides=2))
         for i, block in enumerate(network.blocks):
             x = self._residual(f"block{i}", block, x)
         if network.pyramid:
-            x = tf.concat([x, context(network.pyramid, x)], axis=-1)
+            x = [tf.concat(parts, axis=-1) for parts in zip(x, context(network.pyramid, x))]
         for name, (convolution, norm), upsampled in (
                 ("up1", network.up1, self._upsampled_by_pooling), ("up2", network.up2, self._upsampled_by_merging)):
             x = zero_pad(self.precision.activation(name, x))
             x = self._normalized(norm, upsampled(name, x, value(convolution.kernel)))
-        return self._masks(x)
+        return joined(self._masks(x))
 
-    def _stem(self, images: tf.Tensor) -> tf.Tensor:
-        x = self.precision.activation("stem", images)
+    def _stem(self, x: Strips) -> Strips:
+        x = reflect_pad(self.precision.activation("stem", x))
         kernel = value(self.network.stem[0].kernel)
         # The network sees 2·images − 1; the −1 adds a constant to each channel, which the norm takes out.
-        return self._convolve("stem", reflect_pad(reflect_pad(x, 1), 2), 2 * kernel)
+        return self._convolve("stem", [reflect(part, 2) for part in x], 2 * kernel)
 
-    def _residual(self, name: str, block: ResidualBlock, x: tf.Tensor) -> tf.Tensor:
-        h = self.precision.activation(name + "a", x)
-        h = self._normalized(block.norm1, self._convolve(name + "a", h, value(block.conv1.kernel), padding="SAME"))
-        h = self.precision.activation(name + "b", h)
+    def _residual(self, name: str, block: ResidualBlock, x: Strips) -> Strips:
+        h = self._normalized(block.norm1, self._convolve_same(name + "a", x, value(block.conv1.kernel)))
         # Without the bias, which the norm would take out.
-        h = self._convolve(name + "b", h, value(block.conv2.kernel), padding="SAME")
-        return self._normalized(block.norm2, h + x)
+        h = self._convolve_same(name + "b", h, value(block.conv2.kernel))
+        return self._normalized(block.norm2, [part + own for part, own in zip(h, x)])
 
-    def _upsampled_by_merging(self, name: str, x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+    def _convolve_same(self, name: str, x: Strips, kernel: np.ndarray) -> Strips:
+        """3×3, zero-padded."""
+        x = self.precision.activation(name, x)
+        if len(x) == 1:
+            return self._convolve(name, x, kernel, padding="SAME")
+        return self._convolve(name, zero_pad(x), kernel)
+
+    def _upsampled_by_merging(self, name: str, x: Strips, kernel: np.ndarray) -> Strips:
         """conv_3×3(nearest_upsample_2×2(·)) of x [B, h + 2, w + 2, in], zero-padded: [B, 2h, 2w, out].
 
         A pixel of the result sees 2×2 pixels of x, through sums of the kernel's taps: 16 products for each pixel of x.
@@ -93,33 +104,33 @@ class InferenceGraph:
         with tf.init_scope():
             merged = box_filtered(tf.constant(kernel)).numpy()
         blocks = np.concatenate([merged[row::2, column::2] for row in (1, 0) for column in (1, 0)], axis=-1)
-        return tf.nn.depth_to_space(self._convolve(name, x, blocks), 2)[:, 1:-1, 1:-1]
+        return [tf.nn.depth_to_space(part, 2)[:, 1:-1, 1:-1] for part in self._convolve(name, x, blocks)]
 
-    def _upsampled_by_pooling(self, name: str, x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+    def _upsampled_by_pooling(self, name: str, x: Strips, kernel: np.ndarray) -> Strips:
         """The same with the nine products of the kernel itself, so that no larger kernel has to be stored.
 
         Repeating each pixel is inserting zeros, then adding four neighbours, which may as well come last: with the
         zeros every second row needs the kernel's outer two rows of taps, the others the middle one; so do columns.
         """
         taps, first = ([0, 2], [1]), (0, 1)
-        blocks = [self._convolve(name, x[:, first[row]:, first[column]:],
+        blocks = [self._convolve(name, [part[:, first[row]:, first[column]:] for part in x],
                                  kernel[np.ix_(taps[row], taps[column])])
                   for row in (0, 1) for column in (0, 1)]
-        sparse = tf.nn.depth_to_space(tf.concat(blocks, axis=-1), 2)
+        sparse = [tf.nn.depth_to_space(tf.concat(parts, axis=-1), 2) for parts in zip(*blocks)]
         box = np.ones([2, 2, kernel.shape[-1], 1], np.float32)
-        return tf.nn.depthwise_conv2d(sparse, box, [1, 1, 1, 1], "VALID")[:, :-1, :-1]
+        return [tf.nn.depthwise_conv2d(part, box, [1, 1, 1, 1], "VALID")[:, :-1, :-1] for part in sparse]
 
-    def _masks(self, x: tf.Tensor) -> tf.Tensor:
+    def _masks(self, x: Strips) -> Strips:
         kernel, bias = self._logit_weights()
-        x = reflect_pad(self.precision.activation("columns", x), 1)
-        x = reflect_pad(self._convolve("columns", x, column_taps(kernel), strides=[1, BLOCK, 1, 1]), 2)
+        x = reflect_pad(self.precision.activation("columns", x))
+        x = self._convolve("columns", x, column_taps(kernel), strides=[1, BLOCK, 1, 1])
         sums, bias = row_sums(len(bias)), np.tile(bias, BLOCK**2)
         if self.network.regions == 2:  # x and −x
             sums, bias = (np.stack([part, -part], axis=-1).reshape(*part.shape[:-1], -1) for part in (sums, bias))
-        x = tf.nn.bias_add(tf.nn.conv2d(x, sums, [1, 1, BLOCK, 1], "VALID"), bias)
-        logits = tf.nn.depth_to_space(x, BLOCK)
+        x = [tf.nn.conv2d(reflect(part, 2), sums, [1, 1, BLOCK, 1], "VALID") for part in x]
+        logits = [tf.nn.depth_to_space(tf.nn.bias_add(part, bias), BLOCK) for part in x]
         # Last of all, as whatever follows a sigmoid takes over its 8-bit range where convolutions are in 8 bits.
-        return tf.sigmoid(logits) if self.network.regions == 2 else tf.nn.softmax(logits)
+        return [tf.sigmoid(part) if self.network.regions == 2 else tf.nn.softmax(part) for part in logits]
 
     def _logit_weights(self):
         """Kernel and bias of the last convolution, in the labels' order and divided by the temperature."""
@@ -129,17 +140,18 @@ class InferenceGraph:
             return sign * kernel, sign * bias
         return kernel[..., self.order], bias[self.order]
 
-    def _convolve(self, name: str, x: tf.Tensor, kernel: np.ndarray, strides=1, padding: str = "VALID") -> tf.Tensor:
+    def _convolve(self, name: str, x: Strips, kernel: np.ndarray, strides=1, padding: str = "VALID") -> Strips:
         return self.precision.convolve(name, x, kernel.astype(np.float32), strides, padding)
 
-    def _normalized(self, norm: InstanceNormalization, x: tf.Tensor) -> tf.Tensor:
+    def _normalized(self, norm: InstanceNormalization, x: Strips) -> Strips:
         """ReLU of the instance norm."""
-        x -= self._per_channel(tf.reduce_mean(x, axis=[1, 2], keepdims=True), x)
-        variance = tf.reduce_mean(x * x, axis=[1, 2], keepdims=True)
+        mean = pixel_means(x)
+        x = [part - self._per_channel(mean, part) for part in x]
+        variance = pixel_means([part * part for part in x])
         scale, offset = value(norm.scale), value(norm.offset)[None, None, None]
         # scale / √(σ² + ε), which the converter would turn back into a reciprocal square root.
         gain = np.sign(scale) * tf.sqrt(scale**2 / (variance + EPSILON))
-        return tf.nn.relu(x * self._per_channel(gain, x) + self._per_channel(offset, x))
+        return [tf.nn.relu(part * self._per_channel(gain, part) + self._per_channel(offset, part)) for part in x]
 
     def _per_channel(self, values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """[B or 1, 1, 1, C] in a form that broadcasts fast to x's [B, H, W, C]."""
@@ -153,29 +165,74 @@ def value(variable: tf.Variable) -> np.ndarray:
         return variable.numpy()
 
 
-def zero_pad(x: tf.Tensor) -> tf.Tensor:
-    """A border of one pixel."""
-    return tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+def cut(x: tf.Tensor, strips: int) -> Strips:
+    return [x] if strips == 1 else tf.split(x, strips, axis=1)
 
 
-def reflect_pad(x: tf.Tensor, axis: int) -> tf.Tensor:
+def joined(strips: Strips) -> tf.Tensor:
+    return strips[0] if len(strips) == 1 else tf.concat(strips, axis=1)
+
+
+def neighbouring(strips: Strips, i: int, lines: int) -> Tuple[Strips, Strips]:
+    """What strip i sees of the strips above and below it, `lines` rows of each: one or none, and one or none."""
+    return [x[:, -lines:] for x in strips[:i][-1:]], [x[:, :lines] for x in strips[i + 1:][:1]]
+
+
+def zero_pad(strips: Strips) -> Strips:
+    """A border of one pixel: zeros around the picture, the neighbours' rows between strips."""
+    padded = []
+    for i, x in enumerate(strips):
+        above, below = neighbouring(strips, i, 1)
+        x = joined([*above, x, *below])
+        padded.append(tf.pad(x, [[0, 0], [1 - len(above), 1 - len(below)], [1, 1], [0, 0]]))
+    return padded
+
+
+def reflect_pad(strips: Strips) -> Strips:
+    """Three rows above and below: mirrored ones around the picture, see `reflect`, the neighbours' between strips."""
+    padded = []
+    for i, x in enumerate(strips):
+        first, last = mirrored(x, 1)
+        above, below = neighbouring(strips, i, 3)
+        padded.append(tf.concat([*(above or [first]), x, *(below or [last])], axis=1))
+    return padded
+
+
+def reflect(x: tf.Tensor, axis: int) -> tf.Tensor:
     """Three lines mirrored at either end of the rows (axis 1) or columns (axis 2), the edge itself not repeated."""
-    before, after = slice(3, 0, -1), slice(-2, -5, -1)
+    first, last = mirrored(x, axis)
+    return tf.concat([first, x, last], axis)
+
+
+def mirrored(x: tf.Tensor, axis: int) -> Tuple[tf.Tensor, tf.Tensor]:
+    """The lines that `reflect` adds. Not by slices of stride −1, which are copied value by value."""
     if axis == 1:
-        return tf.concat([x[:, before], x, x[:, after]], axis)
-    return tf.concat([x[:, :, before], x, x[:, :, after]], axis)
+        first, last = x[:, 1:4], x[:, -4:-1]
+    else:
+        first, last = x[:, :, 1:4], x[:, :, -4:-1]
+    return tf.reverse(first, [axis]), tf.reverse(last, [axis])
 
 
-def context(pyramid: PyramidPooling, x: tf.Tensor) -> tf.Tensor:
+def pixel_means(strips: Strips) -> tf.Tensor:
+    """Of every channel over the whole picture: [B, 1, 1, C]."""
+    means = [tf.reduce_mean(x, axis=[1, 2], keepdims=True) for x in strips]
+    return means[0] if len(means) == 1 else tf.add_n(means) / len(means)
+
+
+def context(pyramid: PyramidPooling, strips: Strips) -> Strips:
     """Pyramid pooling's maps alone: [B, h, w, C] → [B, h, w, bins]."""
     kernel = np.concatenate([value(projection.kernel) for projection in pyramid.projections], axis=-1)
     bias = np.concatenate([value(projection.bias) for projection in pyramid.projections])
-    maps = tf.transpose(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias), [0, 3, 1, 2])
-    dynamic = tf.shape(x)
-    height, width = (x.shape[axis] or dynamic[axis] for axis in (1, 2))
-    pooled = _pooling(pyramid, height) @ tf.matmul(maps, _pooling(pyramid, width), transpose_b=True)
-    enlarged = _enlarging(pyramid, height) @ tf.matmul(pooled, _enlarging(pyramid, width), transpose_b=True)
-    return tf.transpose(enlarged, [0, 2, 3, 1])
+    maps = [tf.transpose(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias), [0, 3, 1, 2]) for x in strips]
+    dynamic = tf.shape(strips[0])
+    height, width = (strips[0].shape[axis] or dynamic[axis] for axis in (1, 2))
+    height *= len(strips)
+    columns = _pooling(pyramid, width)
+    pooled = [part @ tf.matmul(own, columns, transpose_b=True)
+              for part, own in zip(tf.split(_pooling(pyramid, height), len(strips), axis=2), maps)]
+    columns = tf.matmul(tf.add_n(pooled), _enlarging(pyramid, width), transpose_b=True)
+    return [tf.transpose(part @ columns, [0, 2, 3, 1])
+            for part in tf.split(_enlarging(pyramid, height), len(strips), axis=1)]
 
 
 def _pooling(pyramid: PyramidPooling, size) -> tf.Tensor:

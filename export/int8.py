@@ -24,12 +24,12 @@ class _Recorder(Precision):
     def __init__(self):
         self.seen = {}
 
-    def activation(self, name, x):
-        self.seen.setdefault(name, []).append(x)
-        return x
+    def activation(self, name, strips):
+        self.seen.setdefault(name, []).extend(strips)
+        return strips
 
-    def convolve(self, name, x, kernel, strides, padding):
-        return self.activation(name + "/output", super().convolve(name, x, kernel, strides, padding))
+    def convolve(self, name, strips, kernel, strides, padding):
+        return self.activation(name + "/output", super().convolve(name, strips, kernel, strides, padding))
 
 
 class Int8(Precision):
@@ -42,16 +42,16 @@ class Int8(Precision):
     def __init__(self, ranges: Ranges):
         self.ranges = ranges
 
-    def activation(self, name, x):
+    def activation(self, name, strips):
         low, high = self.ranges[name]
-        return tf.quantization.fake_quant_with_min_max_args(x, low, high)
+        return [tf.quantization.fake_quant_with_min_max_args(x, low, high) for x in strips]
 
-    def convolve(self, name, x, kernel, strides, padding):
+    def convolve(self, name, strips, kernel, strides, padding):
         if name in FLOAT:
-            return super().convolve(name, x, kernel, strides, padding)
+            return super().convolve(name, strips, kernel, strides, padding)
         largest = np.maximum(np.abs(kernel).max((0, 1, 2)), 1e-6)
         rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(kernel, -largest, largest, narrow_range=True)
-        return self.activation(name + "/output", tf.nn.conv2d(x, rounded, strides, padding))
+        return self.activation(name + "/output", [tf.nn.conv2d(x, rounded, strides, padding) for x in strips])
 
 
 def calibrate(build: Callable[[Precision], InferenceGraph], batches: Iterable[np.ndarray]) -> Ranges:

@@ -4,6 +4,9 @@
 
 Prints one line of JSON: milliseconds, and the GFLOP/s that a large convolution reaches. The two run in turn, some
 repetitions at a time, so that whatever else the machine does slows both.
+
+A SavedModel computes a picture in strips side by side. Its threads are shared out accordingly: one between operations for
+each strip, those that are left over within operations; and the large convolution runs once for each strip, too.
 """
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from export.serving import STRIPS
 from redo_tf import cli, segmenter
 from redo_tf.errors import UserError
 
@@ -24,7 +28,7 @@ from redo_tf.errors import UserError
 RUNTIMES = {"tensorflow": "tensorflow.lite.python.interpreter", "ai-edge-litert": "ai_edge_litert.interpreter",
             "tflite-runtime": "tflite_runtime.interpreter"}
 SECONDS, TURNS = 3.0, 5  # at least
-REPETITIONS = 5  # in a turn
+REPETITIONS, UNCOUNTED = 25, 5  # in a turn, and before it: what ran last has left its data and threads on other cores.
 SIZE, CHANNELS = 64, 128  # of the large convolution: 3×3, 1.2 GFLOP
 
 PATH = flags.DEFINE_string("path", None, "The model.", allow_override=True)
@@ -45,24 +49,31 @@ def interpreter(runtime: str) -> Callable[..., Any]:
         raise UserError(f"--runtime={runtime} cannot be imported ({error}): pip install {runtime}.") from error
 
 
+def side_by_side(cores: int) -> int:
+    """How many strips of a picture so many cores compute at a time."""
+    return min(STRIPS, cores)
+
+
 def measure(path: str, runtime: str, cores: int) -> Dict[str, float]:
     """Minimum and median milliseconds of one picture of the training's size, and the large convolution's GFLOP/s."""
     model = segmenter.load(path, interpreter(runtime))
     size = model.card["image_size"]
     picture = np.random.default_rng(0).integers(0, 256, [1, size, size, 3], np.uint8)
-    convolve = _tflite_convolution(runtime, cores) if path.endswith(".tflite") else _convolution()
+    count = 1 if path.endswith(".tflite") else side_by_side(cores)
+    convolve = _tflite_convolution(runtime, cores) if path.endswith(".tflite") else _convolutions(count)
     of_model, of_convolution = [], []
     end = time.perf_counter() + SECONDS
     while time.perf_counter() < end or len(of_model) < TURNS * REPETITIONS:
         of_model += _seconds(lambda: model.masks(picture))
         of_convolution += _seconds(convolve)
     return {"cores": cores, "minimum_ms": 1e3 * min(of_model), "median_ms": 1e3 * float(np.median(of_model)),
-            "convolution_gflops": 2e-9 * 9 * CHANNELS**2 * SIZE**2 / min(of_convolution)}
+            "convolution_gflops": 2e-9 * 9 * CHANNELS**2 * SIZE**2 * count / min(of_convolution)}
 
 
 def _seconds(run: Callable[[], Any]) -> List[float]:
-    """Of each repetition, after one that is not counted: it compiles, allocates or fills the caches."""
-    run()
+    """Of each repetition in one turn."""
+    for _ in range(UNCOUNTED):
+        run()
     seconds = []
     for _ in range(REPETITIONS):
         start = time.perf_counter()
@@ -71,12 +82,12 @@ def _seconds(run: Callable[[], Any]) -> List[float]:
     return seconds
 
 
-def _convolution() -> Callable[[], Any]:
-    """The large convolution in TensorFlow."""
+def _convolutions(count: int) -> Callable[[], Any]:
+    """So many of the large convolution in TensorFlow, in one graph."""
     kernel = tf.random.normal([3, 3, CHANNELS, CHANNELS])
-    x = tf.random.normal([1, SIZE, SIZE, CHANNELS])
-    convolve = tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME"))
-    return lambda: convolve().numpy()
+    maps = [tf.random.normal([1, SIZE, SIZE, CHANNELS]) for _ in range(count)]
+    convolve = tf.function(lambda: [tf.nn.conv2d(x, kernel, 1, "SAME") for x in maps])
+    return lambda: [result.numpy() for result in convolve()]
 
 
 def _tflite_convolution(runtime: str, cores: int) -> Callable[[], Any]:
@@ -95,7 +106,8 @@ def main() -> None:
         raise UserError("Which model? Give it as --path=…")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES.value])
-    tf.config.threading.set_intra_op_parallelism_threads(CORES.value)
+    tf.config.threading.set_inter_op_parallelism_threads(side_by_side(CORES.value))
+    tf.config.threading.set_intra_op_parallelism_threads(CORES.value // side_by_side(CORES.value))
     print(json.dumps(measure(PATH.value, RUNTIME.value, CORES.value)))
 
 

@@ -6,15 +6,17 @@ from typing import Dict, Tuple
 import numpy as np
 import tensorflow as tf
 
-from export.inference_graph import InferenceGraph
+from export.inference_graph import InferenceGraph, Strips
 from redo_tf.segmentation import Segmentation
 
+STRIPS = 2  # Of a picture of the training's size.
 IN_PARALLEL = 8  # Pictures of one request that are decoded and segmented at a time.
 
 
 class FastSegmentation(Segmentation):
     """The same function in the form that is fastest to run, its weights as constants: nothing is derived from them anew
-    for each picture. Pictures of the training's size have a graph of their own, with every shape known."""
+    for each picture. Pictures of the training's size have a graph of their own, with every shape known and two
+    strips of a picture computed side by side, which takes less time than two threads in each operation."""
 
     def masks(self, images: tf.Tensor) -> tf.Tensor:
         side = self.image_size
@@ -24,13 +26,14 @@ class FastSegmentation(Segmentation):
                        lambda: super(FastSegmentation, self).masks(images))
 
     def fitted_masks(self, images: tf.Tensor) -> tf.Tensor:
-        return _ServedGraph(self.mask_network, self.order)(tf.cast(images, tf.float32) / 255)
+        strips = STRIPS if images.shape[1] else 1
+        return _ServedGraph(self.mask_network, self.order, strips=strips)(tf.cast(images, tf.float32) / 255)
 
 
 class _ServedGraph(InferenceGraph):
     """With TensorFlow's kernels one larger convolution takes less time than four small ones, and files may be larger."""
 
-    def _upsampled_by_pooling(self, name: str, x: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+    def _upsampled_by_pooling(self, name: str, x: Strips, kernel: np.ndarray) -> Strips:
         return self._upsampled_by_merging(name, x, kernel)
 
     def _per_channel(self, values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

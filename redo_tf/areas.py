@@ -1,4 +1,4 @@
-"""How much of a picture each region covers."""
+"""Which region each pixel belongs to, and how much of a picture each covers."""
 from __future__ import annotations
 
 import tensorflow as tf
@@ -10,3 +10,16 @@ def mean_areas(masks: tf.Tensor) -> tf.Tensor:
     One sum a region: XLA gives a sum that keeps so few channels one thread a channel, on a GPU a tenth of an iteration.
     """
     return tf.stack([tf.reduce_mean(masks[..., k], axis=[1, 2]) for k in range(masks.shape[-1])], axis=-1)
+
+
+def most_probable(masks: tf.Tensor) -> tf.Tensor:
+    """Region of each pixel: [B, H, W, n] → uint8 [B, H, W], the first of equals.
+
+    One comparison a region: tf.argmax along so short an axis takes longer than a convolution of the mask network.
+    """
+    highest, *others = tf.unstack(masks, axis=-1)
+    region = tf.zeros_like(highest, tf.uint8)
+    for k, probability in enumerate(others, start=1):
+        region = tf.maximum(region, tf.cast(probability > highest, tf.uint8) * k)
+        highest = tf.maximum(highest, probability)
+    return region

@@ -15,6 +15,7 @@ import tensorflow as tf
 from absl import flags
 
 from redo_tf import cli, data, segmenter
+from redo_tf.areas import mean_areas, most_probable
 from redo_tf.config import DataConfig
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.errors import UserError
@@ -65,7 +66,7 @@ def evaluate_model(path: str, dataset: Optional[str], split: str, data_dir: Opti
 
     def segment(images):
         masks = model.masks(images.numpy())
-        return tf.cast(tf.argmax(masks, axis=-1), tf.uint8), tf.reduce_mean(masks, axis=[1, 2])
+        return most_probable(tf.constant(masks)), mean_areas(masks)
 
     return _evaluate(segment, pictures, model.regions, split, data_dir, batch_size)
 

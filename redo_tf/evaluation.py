@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from redo_tf import data, metrics
-from redo_tf.areas import mean_areas
+from redo_tf.areas import mean_areas, most_probable
 from redo_tf.config import Config
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.step import to_model_range
@@ -21,7 +21,7 @@ def compile_segmenter(mask_network: tf.keras.Model, image_size: int, xla: bool =
     @tf.function(input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.uint8)], jit_compile=xla or None)
     def segment(images):
         masks = mask_network(to_model_range(images), training=False)
-        return tf.cast(tf.argmax(masks, axis=-1), tf.uint8), mean_areas(masks)
+        return most_probable(masks), mean_areas(masks)
 
     return segment
 

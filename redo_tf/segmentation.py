@@ -8,6 +8,7 @@ from typing import Dict, List, Sequence
 
 import tensorflow as tf
 
+from redo_tf.areas import most_probable
 from redo_tf.step import to_model_range
 
 MULTIPLE = 4  # The mask network halves its input twice and doubles it twice.
@@ -75,7 +76,7 @@ class Segmentation(tf.Module):
     def __call__(self, images: tf.Tensor) -> Dict[str, tf.Tensor]:
         """uint8 [B, H, W, 3] → `masks` as above, `labels` uint8 [B, H, W], the most probable."""
         masks = self.masks(images)
-        return {"masks": masks, "labels": tf.cast(tf.argmax(masks, axis=-1), tf.uint8)}
+        return {"masks": masks, "labels": most_probable(masks)}
 
 
 def resized(pictures: tf.Tensor, size: tf.Tensor, method: str = "antialias") -> tf.Tensor:

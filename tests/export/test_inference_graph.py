@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.inference_graph import InferenceGraph, column_taps, reflect_pad, row_sums
+from export.inference_graph import InferenceGraph, column_taps, reflect, row_sums
 from redo_tf.models import MaskNetwork
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -33,12 +33,13 @@ def images(height=32, width=32) -> np.ndarray:
     ([2, 0, 1], {"regions": 3, "pooling_windows": "adaptive"}),
     ([0, 4, 2, 1, 3], {"regions": 5, "pooling_windows": None, "residual_blocks": 0}),
 ])
-@pytest.mark.parametrize("height, width, known", [(32, 32, True), (32, 64, True), (24, 36, False)])
-def test_masks_are_the_trained_networks(order, settings, height, width, known):
+@pytest.mark.parametrize("height, width, known, strips", [
+    (32, 32, True, 1), (32, 32, True, 2), (48, 64, True, 3), (32, 64, True, 1), (24, 36, False, 1)])
+def test_masks_are_the_trained_networks(order, settings, height, width, known, strips):
     f = network(**settings)
     x = images(height, width)
     size = [height, width] if known else [None, None]
-    graph = tf.function(InferenceGraph(f, order), input_signature=[tf.TensorSpec([None, *size, 3])])
+    graph = tf.function(InferenceGraph(f, order, strips=strips), input_signature=[tf.TensorSpec([None, *size, 3])])
     # Ten layers of sums of some hundred float32 products of the order of 1.
     np.testing.assert_allclose(graph(x), f(2 * x - 1).numpy()[..., order], atol=2e-5)
 
@@ -57,7 +58,7 @@ def test_reflected_lines_leave_out_the_edge(axis):
     line = np.arange(5.0)
     x = line.reshape(1, 5, 1, 1) if axis == 1 else line.reshape(1, 1, 5, 1)
     np.testing.assert_array_equal(
-        reflect_pad(tf.constant(x), axis).numpy().ravel(), [3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1])
+        reflect(tf.constant(x), axis).numpy().ravel(), [3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1])
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
