@@ -1,4 +1,4 @@
-"""The training loop: data, networks, start or resume, iterations, evaluation, collapse and restart, writers."""
+"""The training loop: data, networks, start or resume, iterations, evaluation, restart."""
 from __future__ import annotations
 
 import time
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from redo_tf import data, history
+from redo_tf import collapse, data, history, writers
 from redo_tf.beginning import first_mask_weights
 from redo_tf.build import build_mask_network, build_model
 from redo_tf.checkpoints import Checkpoints
@@ -16,9 +16,8 @@ from redo_tf.config import Config
 from redo_tf.data.pipeline import evaluation_batches, training_batches
 from redo_tf.errors import Diverged, Interrupted, UserError
 from redo_tf.evaluation import compile_segmenter, evaluate
-from redo_tf.files import write_whole
 from redo_tf.models import compose
-from redo_tf.pictures import png, sample_grid
+from redo_tf.pictures import sample_grid
 from redo_tf.progress import bar
 from redo_tf.signals import StopSignals
 from redo_tf.step import TrainingStep, build_optimizers, networks, to_model_range
@@ -84,7 +83,7 @@ class Trainer:
             optimizers=self.optimizers, progress=self.progress, window=self.window)
         self.best = Checkpoints(
             workdir.file("best"), 1, mask_network=self.evaluated, region_generators=self.model.region_generators)
-        self.events = tf.summary.create_file_writer(workdir.file("tensorboard"))
+        self.writers = writers.Writers(workdir)
 
     @property
     def evaluated(self) -> tf.keras.Model:
@@ -106,7 +105,7 @@ class Trainer:
                 while self._train() == "collapsed":
                     self._begin_anew()
         finally:
-            self.events.close()
+            self.writers.close()
         summary = self._summary()
         self.workdir.write_summary(summary)
         return summary
@@ -179,17 +178,15 @@ class Trainer:
                 traced = True
                 self.progress["seconds"].assign_add(seconds)
                 self.progress["step"].assign(step)
-                self._write_scalars(means, step, restarts)
+                self.writers.scalars({"restarts": restarts, **means}, step)
                 progress.set_postfix(D=f"{means['discriminator/total']:.2f}", G=f"{means['generator/adversarial']:.2f}",
                                      Lz=f"{means['generator/information']:.2f}",
                                      sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
                 if due["evaluate"]:
                     with self.stopwatch.of("evaluations"):
                         row = self._evaluate(step, restarts)
-                    progress.write(self._line(row), file=progress.fp)
-                    if row["collapsed"] and self._may_restart(step, restarts):
-                        logging.warning("Collapsed at step %d: %s. Beginning anew with seed %d.", step, self._collapse(row),
-                                        self.seed(restarts + 1))
+                    progress.write(writers.line(row), file=progress.fp)
+                    if row["collapsed"] and self._may_begin_anew(row):
                         return "collapsed"
                 if due["sample"]:
                     with self.stopwatch.of("sample grids"):
@@ -229,48 +226,27 @@ class Trainer:
                "seconds": round(self._progress("seconds"), 3), "images_per_second": round(images_per_second, 3),
                **{name: float(value) for name, value in means.items()}, "train/region_sizes": train_sizes,
                **{f"val/{name}": value for name, value in results.items()}}
-        row["collapsed"] = self._collapse(row) is not None
+        row["collapsed"] = collapse.fault(row, self.config.collapse) is not None
         self.workdir.append_metrics(row)
-        self._write_scalars({name: value for name, value in row.items()
-                             if name.startswith("val/") and not name.startswith("val/order")}, step, restarts)
+        self.writers.scalars({name: value for name, value in row.items()
+                              if name.startswith("val/") and not name.startswith("val/order")}, step)
         # Without masks there is nothing to select by: the newest is kept.
         if results.get("iou", np.inf) > self._progress("best_iou"):
             self.progress["best_iou"].assign(results.get("iou", -1.0))
             self.best.save(self._number())
         return row
 
-    def _collapse(self, row: Dict[str, Any]) -> Optional[str]:
-        """What is wrong with the regions of an evaluation; None where nothing is."""
-        limits = self.config.collapse
-        training, validation = min(row["train/region_sizes"]), min(row["val/region_sizes"])
-        if max(training, validation) < limits.smallest_region:
-            return (f"the smallest region covers {training:.3f} of the training and {validation:.3f} of the validation pictures, "
-                    f"less than {limits.smallest_region:g}")
-        share = min(row["val/label_shares"])
-        if row["step"] >= limits.share_from and share < limits.smallest_share:
-            return f"a region wins {share:.4f} of the validation pictures' pixels, less than {limits.smallest_share:g}"
-        return None
+    def _may_begin_anew(self, row: Dict[str, Any]) -> bool:
+        """After a collapse; says what happens, either way."""
+        hindrance = collapse.hindrance(row, self.config.collapse)
+        if hindrance:
+            logging.warning("Collapsed at step %d, and not begun anew: %s.", row["step"], hindrance)
+        else:
+            logging.warning("Collapsed at step %d: %s. Beginning anew with seed %d.", row["step"],
+                            collapse.fault(row, self.config.collapse), self.seed(row["restarts"] + 1))
+        return not hindrance
 
-    def _may_restart(self, step: int, restarts: int) -> bool:
-        limits = self.config.collapse
-        if step > limits.last_step or restarts >= limits.restarts:
-            logging.warning("Collapsed at step %d, and not begun anew: %s.", step,
-                            f"later than step {limits.last_step}" if step > limits.last_step else
-                            f"that was done {restarts} times already")
-            return False
-        return True
-
-    # ---------------------------------------------------------------------------------------------------- writers
-
-    def _write_scalars(self, values: Dict[str, Any], step: int, restarts: int) -> None:
-        with self.events.as_default(step=step):
-            tf.summary.scalar("restarts", restarts)
-            for name, value in values.items():
-                if np.ndim(value):
-                    for k, item in enumerate(value):
-                        tf.summary.scalar(f"{name}/{k}", item)
-                else:
-                    tf.summary.scalar(name, value)
+    # ------------------------------------------------------------------------------------ samples, saving, summary
 
     def _write_samples(self, step: int) -> None:
         images = np.asarray(self.val.images[:SAMPLE_ROWS])
@@ -280,9 +256,7 @@ class Trainer:
         masks, redrawn = self.redraw(tf.constant(images), tf.repeat(latents, len(images), axis=0))
         order = self._order()
         grid = sample_grid(images, masks.numpy()[..., order], list(redrawn.numpy()[order]), truth)
-        write_whole(self.workdir.file("samples", f"step_{step:07d}.png"), png(grid))
-        with self.events.as_default(step=step):
-            tf.summary.image("samples", grid[None])
+        self.writers.samples(grid, step)
 
     def _order(self) -> List[int]:
         """The regions in the labels' order, background first, as the last evaluation found it."""
@@ -301,26 +275,14 @@ class Trainer:
         """Of a checkpoint at this step. It grows over restarts, so that the newest is always the last."""
         return self._progress("restarts") * 10**8 + self._progress("step")
 
-    @staticmethod
-    def _line(row: Dict[str, Any]) -> str:
-        sizes = "/".join(f"{size:.2f}" for size in row["val/region_sizes"])
-        line = f"step {row['step']:6d}  {row['images_per_second']:7.1f} images/s  regions {sizes}"
-        if "val/iou" in row:
-            line += (f"  accuracy {row['val/accuracy']:.3f}  IoU {row['val/iou']:.3f}"
-                     f"  (per image {row['val/accuracy_per_image']:.3f}, {row['val/iou_per_image']:.3f})")
-        return line
-
     def _summary(self) -> Dict[str, Any]:
         restarts = self._progress("restarts")
         rows = history.of_start(self.workdir.metrics(), restarts)
         if not rows:
             raise UserError(f"The run stands at step {self._progress('step')}, past train.steps={self.config.train.steps}, "
                             "and was never evaluated: raise train.steps to go on.")
-        last, best = rows[-1], history.best(rows)
-        scores = lambda row: {name: value for name, value in row.items() if name == "step" or name.startswith("val/")}
-        return {"dataset": self.config.data.dataset, "steps": self._progress("step"), "seed": self.seed(restarts),
-                "restarts": restarts, "seconds": round(self._progress("seconds"), 1),
-                "images_per_second": last["images_per_second"], "last": scores(last), "best": scores(best)}
+        return {"dataset": self.config.data.dataset, "steps": self._progress("step"),
+                "seconds": round(self._progress("seconds"), 1), **writers.summary(rows)}
 
     # ---------------------------------------------------------------------------------------------------- helpers
 

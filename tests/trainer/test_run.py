@@ -90,7 +90,7 @@ def test_tensorboard_shows_losses_scores_and_pictures(finished):
 def test_samples_show_input_truth_mask_and_each_region_redrawn_in_the_labels_order(finished, monkeypatch, order):
     trainer, _ = finished
     monkeypatch.setattr(trainer.workdir, "metrics", lambda: [{"restarts": 0, "val/order": order}])
-    monkeypatch.setattr(trainer, "events", tf.summary.create_noop_writer())  # The run's own is closed.
+    monkeypatch.setattr(trainer.writers, "events", tf.summary.create_noop_writer())  # The run's own is closed.
     trainer._write_samples(step=9)
     sample = trainer.workdir.file("samples", "step_0000009.png")
     grid = np.asarray(Image.open(sample))
