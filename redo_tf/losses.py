@@ -53,10 +53,11 @@ def objects_at_border(masks: tf.Tensor) -> tf.Tensor:
 
 
 def missing_area(masks: tf.Tensor, smallest: float) -> tf.Tensor:
-    """L_A for each image: Σ_k max(0, 1 − (mean over pixels of M_k²)/a), 0…n, with a = `smallest`: [B, H, W, n] → [B].
+    """L_A for each image: Σ_k max(0, 1 − (mean over pixels of M_k⁴)/a), 0…n, with a = `smallest`: [B, H, W, n] → [B].
 
     Not in the paper; a floor under each region's area as in Bielski and Favaro, "Emergence of object segmentation in
-    perturbed generative models" (NeurIPS 2019). Squares are the area of a mask of zeros and ones, and next to nothing for
-    a faint tint of the whole picture, which would do otherwise.
+    perturbed generative models" (NeurIPS 2019). Fourth powers are the area of a mask of zeros and ones. A tint of the whole
+    picture, which G and D do not mind, fills a floor of .02 at .02 in their area itself, at .14 in its square and only at
+    .38 in its fourth power; and they push most where a mask is highest.
     """
-    return tf.reduce_sum(tf.nn.relu(1 - mean_areas(tf.square(masks)) / smallest), axis=-1)
+    return tf.reduce_sum(tf.nn.relu(1 - mean_areas(tf.square(tf.square(masks))) / smallest), axis=-1)

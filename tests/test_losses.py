@@ -75,10 +75,10 @@ def test_objects_at_border_by_hand():
 
 
 def test_missing_area_by_hand():
-    """2×2 pixels and a = 1/4: a region with one pixel lacks nothing, one with half of a pixel, or with a quarter of each,
-    three quarters of it; one with nothing, all of it."""
+    """2×2 pixels and a = 1/4. A region with a pixel or more lacks nothing, one with nothing all of it; half of one pixel is a
+    sixteenth, half of every pixel a quarter, a quarter of every pixel a 64th of what it takes."""
     masks = np.zeros([3, 2, 2, 3], np.float32)
     masks[0, ..., 0], masks[0, 0, 0] = 1, [0.0, 1.0, 0.0]
     masks[1, ..., 0], masks[1, 0, 0] = 1, [0.0, 0.5, 0.5]
     masks[2, ...] = [0.5, 0.25, 0.25]
-    np.testing.assert_allclose(losses.missing_area(tf.constant(masks), 0.25), [1, 1.5, 1.5], atol=1e-6)
+    np.testing.assert_allclose(losses.missing_area(tf.constant(masks), 0.25), [1, 15 / 16 * 2, 3 / 4 + 63 / 64 * 2], atol=1e-6)

@@ -268,11 +268,11 @@ def test_the_border_is_part_of_the_loss_where_it_has_a_weight(model):
 def test_missing_area_is_part_of_the_loss_where_it_has_a_weight(model):
     images = in_model_range("images")
     without, with_area = (
-        generator_loss(model, dataclasses.replace(Config().objective, lambda_area=weight, smallest_area=0.5),
+        generator_loss(model, dataclasses.replace(Config().objective, lambda_area=weight, smallest_area=0.1),
                        images, noise(), None)
         for weight in (0.0, 3.0))
-    squares = (model.mask_network(images).numpy() ** 2).mean((1, 2))
-    np.testing.assert_allclose(with_area["area"], np.maximum(0, 1 - squares / 0.5).sum(1), atol=1e-5)
+    powers = (model.mask_network(images).numpy() ** 4).mean((1, 2))
+    np.testing.assert_allclose(with_area["area"], np.maximum(0, 1 - powers / 0.1).sum(1), atol=1e-5)
     np.testing.assert_allclose(with_area["total"], without["total"] + 3 * with_area["area"], rtol=1e-5)
     assert "area" not in without
 
