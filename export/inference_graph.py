@@ -2,13 +2,14 @@
 
 The function is the network's; only the order of float additions differs. What differs in form:
 
-- Reflected borders are concatenated slices: XNNPACK has no mirror padding, and TensorFlow Lite's own is slow.
+- Reflected borders are reversed slices, concatenated: XNNPACK has no mirror padding, and TensorFlow Lite's own is slow.
 - Instance norm divides by a square root, as XNNPACK had no reciprocal one for long.
 - Pyramid pooling projects before it pools (both are linear), so that only maps of one channel are pooled and enlarged.
 - Upsampled convolutions compute blocks of 2×2 pixels as channels and spread them out. Transposed convolutions are three
   times slower, enlarging before the convolution twice.
 - The last convolution has one output channel for n = 2, a sixteenth of what XNNPACK computes at a time. It is split
   into columns of taps, with an output for each, and their sums along the rows, for blocks of pixels at a time.
+- For TensorFlow's own threads a picture may be cut into strips, each a chain of operations of its own.
 """
 from __future__ import annotations
 
@@ -91,7 +92,7 @@ class InferenceGraph:
     def _convolve_same(self, name: str, x: Strips, kernel: np.ndarray) -> Strips:
         """3×3, zero-padded."""
         x = self.precision.activation(name, x)
-        if len(x) == 1:
+        if len(x) == 1:  # Without an operation for the border, in TensorFlow Lite.
             return self._convolve(name, x, kernel, padding="SAME")
         return self._convolve(name, zero_pad(x), kernel)
 
@@ -166,7 +167,16 @@ def value(variable: tf.Variable) -> np.ndarray:
 
 
 def cut(x: tf.Tensor, strips: int) -> Strips:
-    return [x] if strips == 1 else tf.split(x, strips, axis=1)
+    """Into strips of as many rows each.
+
+    Raises:
+      ValueError: their rows are not known, or not a multiple of 4, so that they would not meet where the network halves them.
+    """
+    if strips == 1:
+        return [x]
+    if not x.shape[1] or x.shape[1] % (4 * strips):
+        raise ValueError(f"A picture of {x.shape[1]} rows cannot be cut into {strips} strips of a multiple of 4.")
+    return tf.split(x, strips, axis=1)
 
 
 def joined(strips: Strips) -> tf.Tensor:

@@ -5,8 +5,8 @@
 Prints one line of JSON: milliseconds, and the GFLOP/s that a large convolution reaches. The two run in turn, some
 repetitions at a time, so that whatever else the machine does slows both.
 
-A SavedModel computes a picture in strips side by side. Its threads are shared out accordingly: one between operations for
-each strip, those that are left over within operations; and the large convolution runs once for each strip, too.
+A SavedModel (of a version since it is written so) computes a picture in strips side by side. Where there is no core for more,
+each strip has one thread, with none to share its operations; and the large convolution runs once for each strip, too.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import importlib
 import json
 import os
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -49,9 +49,9 @@ def interpreter(runtime: str) -> Callable[..., Any]:
         raise UserError(f"--runtime={runtime} cannot be imported ({error}): pip install {runtime}.") from error
 
 
-def side_by_side(cores: int) -> int:
-    """How many strips of a picture so many cores compute at a time."""
-    return min(STRIPS, cores)
+def threads(cores: int) -> Tuple[int, int]:
+    """TensorFlow's threads between operations, one for each strip of a picture, and within operations, for all of them."""
+    return min(STRIPS, cores), (1 if cores <= STRIPS else cores)
 
 
 def measure(path: str, runtime: str, cores: int) -> Dict[str, float]:
@@ -59,7 +59,7 @@ def measure(path: str, runtime: str, cores: int) -> Dict[str, float]:
     model = segmenter.load(path, interpreter(runtime))
     size = model.card["image_size"]
     picture = np.random.default_rng(0).integers(0, 256, [1, size, size, 3], np.uint8)
-    count = 1 if path.endswith(".tflite") else side_by_side(cores)
+    count = 1 if path.endswith(".tflite") else threads(cores)[0]
     convolve = _tflite_convolution(runtime, cores) if path.endswith(".tflite") else _convolutions(count)
     of_model, of_convolution = [], []
     end = time.perf_counter() + SECONDS
@@ -106,8 +106,9 @@ def main() -> None:
         raise UserError("Which model? Give it as --path=…")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES.value])
-    tf.config.threading.set_inter_op_parallelism_threads(side_by_side(CORES.value))
-    tf.config.threading.set_intra_op_parallelism_threads(CORES.value // side_by_side(CORES.value))
+    between, within = threads(CORES.value)
+    tf.config.threading.set_inter_op_parallelism_threads(between)
+    tf.config.threading.set_intra_op_parallelism_threads(within)
     print(json.dumps(measure(PATH.value, RUNTIME.value, CORES.value)))
 
 

@@ -1,7 +1,7 @@
 """The two signatures of an exported SavedModel, in TensorFlow's own operations alone."""
 from __future__ import annotations
 
-from typing import Dict, Tuple
+from typing import Callable, Dict, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,18 +15,30 @@ IN_PARALLEL = 8  # Pictures of one request that are decoded and segmented at a t
 
 class FastSegmentation(Segmentation):
     """The same function in the form that is fastest to run, its weights as constants: nothing is derived from them anew
-    for each picture. Pictures of the training's size have a graph of their own, with every shape known and two
-    strips of a picture computed side by side, which takes less time than two threads in each operation."""
+    for each picture. Pictures of the training's size S×S, or that are resized to it, have a graph of their own, with every
+    shape known and two strips of a picture computed side by side: faster than two threads in each operation."""
+
+    def __init__(self, mask_network: tf.keras.Model, image_size: int, *arguments, **options):
+        super().__init__(mask_network, image_size, *arguments, **options)
+        # One function for both of its callers, so that its weights are saved once.
+        self._masks_of_training_size = tf.function(
+            lambda images: self._graph(images, STRIPS), autograph=False,
+            input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.uint8)])
 
     def masks(self, images: tf.Tensor) -> tf.Tensor:
+        return self._by_size(images, super().masks)
+
+    def fitted_masks(self, images: tf.Tensor) -> tf.Tensor:
+        return self._by_size(images, lambda images: self._graph(images, strips=1))
+
+    def _by_size(self, images: tf.Tensor, of_other_sizes: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         side = self.image_size
         # Not by tf.ensure_shape, from which TensorFlow's optimizer would conclude that all pictures have this size.
         return tf.cond(tf.reduce_all(tf.shape(images)[1:3] == side),
-                       lambda: self.fitted_masks(tf.reshape(images, [-1, side, side, 3])),
-                       lambda: super(FastSegmentation, self).masks(images))
+                       lambda: self._masks_of_training_size(tf.reshape(images, [-1, side, side, 3])),
+                       lambda: of_other_sizes(images))
 
-    def fitted_masks(self, images: tf.Tensor) -> tf.Tensor:
-        strips = STRIPS if images.shape[1] else 1
+    def _graph(self, images: tf.Tensor, strips: int) -> tf.Tensor:
         return _ServedGraph(self.mask_network, self.order, strips=strips)(tf.cast(images, tf.float32) / 255)
 
 

@@ -161,7 +161,7 @@ class Trainer:
                 due = {name: step % every == 0 or last for name, every in (
                     ("log", config.log_every), ("evaluate", config.eval_every), ("sample", config.sample_every),
                     ("save", config.checkpoint_every))}
-                if stop is not None:
+                if stop is not None and step < config.steps:
                     due["evaluate"] = step % config.eval_every == 0
                     due["sample"] = step % config.sample_every == 0
                 if traced and not any(due.values()):

@@ -42,7 +42,7 @@ def serve_files(model, files):
 
 # ----------------------------------------------------------------------------------------------------- what it computes
 
-@pytest.mark.parametrize("batch, height, width", [(1, 32, 32), (3, 97, 65), (17, 20, 33), (1, 250, 131)])
+@pytest.mark.parametrize("batch, height, width", [(1, 32, 32), (3, 97, 65), (17, 20, 33), (1, 250, 131), (2, 80, 80)])
 def test_any_batch_and_picture_size(model, segmented, batch, height, width):
     images = pictures(batch, height, width)
     masks, labels = serve(model, images)

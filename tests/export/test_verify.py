@@ -127,8 +127,8 @@ def test_one_two_four_cores(monkeypatch):
     assert [(row["floor_ms"], row["ratio"], row["merged_ratio"]) for row in rows] == [(2.0, 1.5, 3.0)] * 3
 
 
-def test_threads_are_shared_out_among_the_strips_that_fit_on_the_cores():
-    assert [latency.side_by_side(cores) for cores in (1, 2, 4)] == [1, 2, 2]
+def test_threads_between_operations_for_each_strip_and_within_them_where_cores_are_left():
+    assert [latency.threads(cores) for cores in (1, 2, 3, 4)] == [(1, 1), (2, 1), (2, 3), (2, 4)]
 
 
 def test_a_package_that_is_missing(monkeypatch):

@@ -51,6 +51,9 @@ def test_a_signal_between_two_steps_saves_too(fake, monkeypatch, moment):
 
 def test_a_signal_in_the_last_step_lets_the_run_finish(fake):
     assert fake(before=send(signal.SIGTERM, at=5)).run()["steps"] == 6
+    trainer = fake("train.steps=5", before=send(signal.SIGTERM, at=4), name="between")  # Between two evaluations.
+    assert trainer.run()["last"]["step"] == 5
+    assert "step_0000005.png" in os.listdir(trainer.workdir.file("samples"))
 
 
 @pytest.mark.parametrize("place", ["append_metrics", "best", "_write_samples", "checkpoints", "after checkpoints",
