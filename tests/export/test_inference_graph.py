@@ -44,6 +44,13 @@ def test_masks_are_the_trained_networks(order, settings, height, width, known, s
     np.testing.assert_allclose(graph(x), f(2 * x - 1).numpy()[..., order], atol=2e-5)
 
 
+@pytest.mark.parametrize("rows, strips", [(36, 2), (32, 3), (None, 2)])
+def test_strips_that_would_not_meet_are_refused(rows, strips):
+    graph = tf.function(InferenceGraph(network(), [0, 1], strips=strips))
+    with pytest.raises(ValueError, match=f"{rows} rows cannot be cut into {strips} strips"):
+        graph.get_concrete_function(tf.TensorSpec([1, rows, 32, 3]))
+
+
 def test_a_picture_of_one_colour_and_nearly_so():
     """Where the variance is far below the mean's square, and below ε."""
     f = network()
