@@ -6,8 +6,9 @@
 On the data set's validation pictures: the largest difference of a probability, the share of pixels with the same label,
 and where there are masks the accuracy and IoU of both, labels as they are. Then the time for one picture on 1, 2, 4, …
 cores beside the convolution floor: the arithmetic of the network's layers as published at the rate that a large float32
-convolution reaches in the same runtime (TensorFlow, which computes a picture in two strips: two of them side by side), and the
-same for the arithmetic that is left where upsampling and convolution are merged. Prints a table and the same as one line of JSON; exit code 2 where labels differ on 1 % of the pixels.
+convolution reaches in the same runtime (for a SavedModel, whose pictures are two strips, of two convolutions side by
+side), and the same for the arithmetic that is left where upsampling and convolution are merged. Prints a table and the
+same as one line of JSON; exit code 2 where labels differ on 1 % of the pixels.
 """
 from __future__ import annotations
 
