@@ -39,7 +39,7 @@ def main() -> None:
         check_beginning(config, workdir)
     workdir.claim(config, FLAGS.restart, {split: pictures.fingerprint() for split, pictures in splits.items()})
     with workdir.exclusive():
-        trainer = Trainer(config, workdir, cli.DATA_DIR.value, strategy, redo_tf.STARTED)
+        trainer = Trainer(config, workdir, splits, strategy, redo_tf.STARTED)
         write_text(workdir.file("environment.json"), json.dumps(environment.describe(), indent=2) + "\n")
         summary = trainer.run()
     best = summary["best"]

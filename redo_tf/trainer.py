@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +36,7 @@ class Trainer:
     Args:
       config: validated.
       workdir: where the run is written; continued when it is already there.
-      data_dir: where the data set lies or is prepared.
+      splits: `train`, whose masks are not looked at, and `val`.
       strategy: by default every GPU, or else the CPU.
       started: `time.perf_counter()` when the process began, or else now; the first iteration ends the start-up.
 
@@ -44,19 +44,19 @@ class Trainer:
       stopwatch: where the time of this process went.
 
     Raises:
-      UserError: the batch cannot be shared among the replicas, the data set is missing or too small, or there is no f
-        of this form to begin with.
+      UserError: the batch cannot be shared among the replicas, there are too few pictures, or there is no f of this form to
+        begin with.
     """
 
-    def __init__(self, config: Config, workdir: Workdir, data_dir: Optional[str] = None,
+    def __init__(self, config: Config, workdir: Workdir, splits: Mapping[str, data.Split],
                  strategy: Optional[tf.distribute.Strategy] = None, started: Optional[float] = None):
         self.config, self.workdir = config, workdir
         self.started, self.stopwatch = started or time.perf_counter(), Stopwatch()
         self.strategy = strategy or default_strategy()
 
-        # ------------------------------------------------------------------------------------------------ data
+        # ---------------------------------------------------------------------------------------------- pictures
         size = config.data.image_size
-        self.train, self.val = (data.load_configured(config.data, split, data_dir) for split in ("train", "val"))
+        self.train, self.val = splits["train"], splits["val"]
         check_batch(config, len(self.train.images), self.strategy)
         if config.train.xla and not tf.config.list_logical_devices("GPU"):
             logging.warning("train.xla is for a GPU: on a CPU it compiles for minutes, and iterations take longer; "

@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 import numpy as np
 import tensorflow as tf
 
-from redo_tf import config as configuration
+from redo_tf import config as configuration, data
 from redo_tf.config import Config, ModelConfig
 from redo_tf.data import Split, shapes
 from redo_tf.layers import SpectralNormalization
@@ -110,7 +110,8 @@ def trainer(folder: Any, *assignments: str, strategy: Optional[tf.distribute.Str
     tf.keras.backend.clear_session()
     settings, workdir = config(*assignments), Workdir(os.fspath(folder))
     workdir.claim(settings, restart=False)
-    return Trainer(settings, workdir, strategy=strategy)
+    splits = {split: data.load_configured(settings.data, split, data_dir=None) for split in ("train", "val")}
+    return Trainer(settings, workdir, splits, strategy)
 
 
 class FakeStep:
