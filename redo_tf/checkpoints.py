@@ -7,7 +7,7 @@ from typing import List, Optional
 import tensorflow as tf
 from absl import logging
 
-from redo_tf.errors import UserError
+from redo_tf.disk import writing
 
 
 def is_readable(prefix: str) -> bool:
@@ -43,13 +43,8 @@ class Checkpoints:
         Raises:
           UserError: the disk is full or cannot be written.
         """
-        try:
+        with writing(f"Checkpoint {number}", self.folder):
             self.manager.save(checkpoint_number=number)
-        except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.UnknownError,
-                tf.errors.FailedPreconditionError, tf.errors.NotFoundError, tf.errors.OutOfRangeError) as error:
-            reason = error.message.split("\n")[0].split("; ")[-1].split(" [Op:")[0]  # Without the operation and the path.
-            raise UserError(f"Checkpoint {number} cannot be saved in {self.folder} ({reason}): "
-                            "make room there and run the same command to continue from the one before.") from error
 
     def restore_newest(self) -> Optional[str]:
         """Restores the newest readable checkpoint; its path, or None when there is none."""

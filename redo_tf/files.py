@@ -13,12 +13,16 @@ except ImportError:  # Not on Windows: nothing is locked there.
 
 
 def write_whole(path: str, content: bytes) -> None:
-    """Writes to a temporary name in the same folder, flushes to the disk, then renames over `path`."""
+    """Writes to a temporary name in the same folder, flushes to the disk, then renames over `path`.
+
+    Raises:
+      OSError: it cannot be written; names the file, which on a full disk the system does not.
+    """
     folder = os.path.dirname(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix="." + os.path.basename(path) + ".")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -28,6 +32,16 @@ def write_whole(path: str, content: bytes) -> None:
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Around writing to a file: puts its path into an OSError that has none, as a full disk's."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
         raise
 
 

@@ -5,8 +5,10 @@ from typing import Any, Dict, List
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from redo_tf import history
+from redo_tf import disk, history
+from redo_tf.disk import writing
 from redo_tf.files import write_whole
 from redo_tf.pictures import png
 from redo_tf.workdir import Workdir
@@ -17,11 +19,16 @@ class Writers:
 
     def __init__(self, workdir: Workdir):
         self.workdir = workdir
-        self.events = tf.summary.create_file_writer(workdir.file("tensorboard"))
+        self.folder = workdir.file("tensorboard")
+        self.events = tf.summary.create_file_writer(self.folder)
 
     def scalars(self, values: Dict[str, Any], step: int) -> None:
-        """Numbers by their names; those of a list by name/0, name/1, …"""
-        with self.events.as_default(step=step):
+        """Numbers by their names; those of a list by name/0, name/1, …
+
+        Raises:
+          UserError: the disk is full or cannot be written.
+        """
+        with writing("TensorBoard's events", self.folder), self.events.as_default(step=step):
             for name, value in values.items():
                 if np.ndim(value):
                     for k, item in enumerate(value):
@@ -30,13 +37,17 @@ class Writers:
                     tf.summary.scalar(name, value)
 
     def samples(self, grid: np.ndarray, step: int) -> None:
-        """A grid of pictures, uint8 [H, W, 3], to samples/ and TensorBoard."""
+        """A grid of pictures, uint8 [H, W, 3], to samples/ and TensorBoard; raises as `scalars`."""
         write_whole(self.workdir.file("samples", f"step_{step:07d}.png"), png(grid))
-        with self.events.as_default(step=step):
+        with writing("TensorBoard's events", self.folder), self.events.as_default(step=step):
             tf.summary.image("samples", grid[None])
 
     def close(self) -> None:
-        self.events.close()
+        """Writes what is left; where it cannot, says so and goes on, as the run has ended or another error ends it."""
+        try:
+            self.events.close()
+        except disk.ERRORS:
+            logging.warning("TensorBoard's last events could not be saved in %s.", self.folder)
 
 
 def line(row: Dict[str, Any]) -> str:

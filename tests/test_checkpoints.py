@@ -132,7 +132,7 @@ def test_a_disk_that_cannot_take_the_checkpoint_is_told_and_the_older_ones_stay(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(caught.value) == (f"Checkpoint 3 cannot be saved in {tmp_path} (File too large): make room there and run "
-                                 "the same command to continue from the one before.")
+                                 "the same command to continue from the last checkpoint.")
     assert restored(tmp_path) == (2.0, str(tmp_path / "ckpt-2"))
     assert is_readable(str(tmp_path / "ckpt-1"))
     checkpoints.save(3)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import stat
 
 import pytest
@@ -21,6 +22,19 @@ def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, monkey
         files.write_text(str(path), "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["metrics.jsonl"]
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path):
+    path = str(tmp_path / "metrics.jsonl")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            files.write_whole(path, bytes(1001))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, path)  # In the place of ENOSPC.
+    assert os.listdir(tmp_path) == []
 
 
 def test_an_interrupt_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch):

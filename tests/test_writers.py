@@ -1,9 +1,15 @@
-"""The line of an evaluation and the summary of a run, by hand."""
+"""The line of an evaluation and the summary of a run, by hand; a disk that is full."""
 from __future__ import annotations
 
+import contextlib
+
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from redo_tf import writers
+from redo_tf.errors import UserError
+from redo_tf.workdir import Workdir
 
 ROW = {"step": 500, "seed": 7, "restarts": 1, "images_per_second": 24.75, "val/region_sizes": [0.75, 0.255],
        "generator/total": 1.0}
@@ -23,3 +29,31 @@ def test_summary_has_the_scores_of_the_last_and_of_the_best_evaluation():
     assert writers.summary(rows) == {
         "seed": 7, "restarts": 1, "images_per_second": 24.75,
         "last": {"step": 1500, "val/iou": 0.375, **scores}, "best": {"step": 1000, "val/iou": 0.5, **scores}}
+
+
+class FullDisk:
+    """Events of TensorBoard's, with what TensorFlow 2.15 says when it flushes them to a full disk."""
+
+    @contextlib.contextmanager
+    def as_default(self, step):
+        yield
+        self.close()
+
+    def close(self):
+        raise tf.errors.ResourceExhaustedError(
+            None, None, "{{function_node __wrapped__WriteSummary_device_/job:localhost/replica:0/task:0/device:CPU:0}} /runs/a/tensorboard/"
+            "events.out.tfevents.1.v2; No space left on device\n\tFailed to flush 11 events to /runs/a/tensorboard/events.out.tfevents"
+            ".1.v2\n\tCould not flush events file. [Op:WriteSummary]")
+
+
+def test_a_disk_that_cannot_take_the_events_is_told_and_closing_does_not_hide_it(tmp_path, caplog):
+    full = writers.Writers(Workdir(str(tmp_path)))
+    full.events.close()
+    full.events = FullDisk()
+    for write in (lambda: full.scalars({}, 1), lambda: full.samples(np.zeros((8, 8, 3), np.uint8), 1)):
+        with pytest.raises(UserError) as caught:
+            write()
+        assert str(caught.value) == (f"TensorBoard's events cannot be saved in {tmp_path}/tensorboard (No space left on device): "
+                                     "make room there and run the same command to continue from the last checkpoint.")
+    full.close()
+    assert caplog.messages == [f"TensorBoard's last events could not be saved in {tmp_path}/tensorboard."]

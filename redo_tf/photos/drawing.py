@@ -10,6 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from redo_tf.decoding import PictureError, read
+from redo_tf.files import naming
 from redo_tf.pictures import palette
 
 KINDS = ("mask", "overlay", "probabilities")
@@ -37,7 +38,7 @@ def write_files(masks: np.ndarray, size: Tuple[int, int], picture: str, files: D
       OSError: nothing can be written, as on a full disk.
     """
     for path in files.values():
-        if os.path.lexists(path) and not is_output(path):
+        if os.path.lexists(path) and not (is_output(path) or _is_empty(path)):
             raise PictureError(f"would overwrite {path}, which {WRITER} has not written: choose another --output")
     labels = np.empty(size, np.uint8)
     objects = np.empty(size, np.uint8) if "probabilities" in files else None
@@ -102,6 +103,11 @@ def is_whole(path: str) -> bool:
         return file.read() == _LAST_CHUNK
 
 
+def _is_empty(path: str) -> bool:
+    """Whether a file holds nothing that could be lost: a mask may be left so when the power fails."""
+    return os.path.isfile(path) and not os.path.getsize(path)
+
+
 def _colour(picture: Image.Image, rows: slice, labels: np.ndarray, count: int) -> None:
     """Mixes the labels' colours into these rows of a picture."""
     kept = np.array([_KEPT[0]] + [_KEPT[1]] * (count - 1), np.float32)
@@ -119,7 +125,7 @@ def _save(image: Image.Image, path: str, **options) -> None:
     temporary = os.path.join(folder, f".{name}.part")
     try:
         os.makedirs(folder, exist_ok=True)
-        with open(temporary, "wb") as file:
+        with naming(path), open(temporary, "wb") as file:
             # Without the picture's colour profile, which may be CMYK's, or large, and would come before the text.
             image.save(file, "PNG", pnginfo=information, icc_profile=None, **options)
         os.replace(temporary, path)

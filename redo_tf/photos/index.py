@@ -5,7 +5,7 @@ import json
 import os
 from typing import Any, Dict, Iterable
 
-from redo_tf.files import write_whole
+from redo_tf.files import naming, write_whole
 
 
 class Index:
@@ -29,7 +29,8 @@ class Index:
 
     def add(self, row: Dict[str, Any]) -> None:
         self.rows[row["input"]] = row
-        self._file.write(_line(row))
+        with naming(self.path):
+            self._file.write(_line(row))
 
     def end(self) -> None:
         """Sorts the rows by path, as pictures are finished in no fixed order."""
