@@ -23,11 +23,8 @@ MOST_HELD_OUT = 1_000  # Pictures in val and in test.
 OnError = Callable[[str, OSError], None]
 
 
-def is_picture(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-
-
-def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error: Optional[OnError] = None) -> Iterator[str]:
+def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error: Optional[OnError] = None,
+         extensions: Tuple[str, ...] = EXTENSIONS) -> Iterator[str]:
     """Paths of the pictures below a folder, relative to it with slashes, in no particular order.
 
     Links are followed, but no folder is entered twice. Hidden files and folders and prepared data are passed over.
@@ -36,6 +33,7 @@ def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error:
       folder: where to look.
       leave_out: folders that are not entered.
       on_error: told of folders that cannot be read.
+      extensions: of pictures, in lower case.
     """
     entered: Set[Tuple[int, int]] = {_identity(path) for path in leave_out if path.is_dir()}
     pending = [""]
@@ -50,13 +48,20 @@ def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error:
                 for entry in entries:
                     if entry.name.startswith(".") or entry.name == PREPARED:
                         continue
-                    if entry.is_dir():
+                    if _is_folder(entry):
                         pending.append(f"{below}{entry.name}/")
-                    elif is_picture(entry.name):
+                    elif entry.name.lower().endswith(extensions):
                         yield below + entry.name
         except OSError as error:
             if on_error:
                 on_error(str(folder / below), error)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link to itself, or through a folder that may not be entered.
+        return False
 
 
 def _identity(folder: pathlib.Path) -> Tuple[int, int]:

@@ -34,6 +34,14 @@ def test_links_are_followed_once(tmp_path):
     assert found[0] == "a.jpg" and len(found) == 2 and os.path.basename(found[1]) == "b.jpg"
 
 
+def test_a_link_that_leads_nowhere_leaves_its_neighbours(tmp_path):
+    _make(tmp_path, *(f"{i}.jpg" for i in range(9)))
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nothing")
+    found = sorted(picture_tree.walk(tmp_path))
+    assert found == [*(f"{i}.jpg" for i in range(9)), "gone.png"]  # Named as a picture: reported when it is read.
+
+
 def test_a_folder_that_cannot_be_read_is_told_and_the_rest_is_found(tmp_path, monkeypatch):
     _make(tmp_path, "a.jpg", "closed/b.jpg")
     scandir = os.scandir  # Root may read any folder, so the refusal is made here.
