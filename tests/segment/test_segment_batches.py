@@ -1,0 +1,44 @@
+"""Which pictures the network sees together, and that it makes no difference to them."""
+from __future__ import annotations
+
+import numpy as np
+
+import photographs
+from outputs import contents
+from photographs import FakeSegmenter, named, red_and_green
+from redo_tf.photos.pipeline import segment
+
+
+def test_the_network_sees_pictures_of_one_size_together(tmp_path, photos):
+    segmenter = FakeSegmenter()
+    segment(segmenter, photos, str(tmp_path / "out"), batch_size=4)
+    # Of 40×40 and 100×100 there are six in all, of each of the others three.
+    assert sorted(segmenter.batches) == [(2, 32, 32, 3), (3, 32, 48, 3), (3, 48, 32, 3), (4, 32, 32, 3)]
+
+
+def test_a_pictures_results_are_the_same_in_every_batch_and_with_any_number_of_threads(tmp_path, photos):
+    kinds = ("mask", "overlay", "probabilities")
+    results = []
+    for batch_size, workers in ((1, 1), (4, 3), (64, 8)):
+        output = tmp_path / f"out{batch_size}"
+        segment(FakeSegmenter(), photos, str(output), kinds, batch_size, workers)
+        results.append(contents(output))
+    assert len(results[0]) == 3 * 12 + 2
+    assert results[0] == results[1] == results[2]
+
+
+def test_pictures_of_many_sizes_do_not_pile_up(tmp_path):
+    """Those that wait for others of their size are taken all the same, long before the last picture is decoded."""
+    pictures = [photographs.save(red_and_green(32, 32 + 4 * i, np.s_[:, :9]), tmp_path / "in" / f"{i:02}.png")
+                for i in range(24)]
+    sizes, seen = set(), []
+    segmenter = FakeSegmenter(before=lambda images: seen.append(len(sizes)))
+    fitted_size = segmenter.fitted_size
+    def noting(height, width):
+        sizes.add((height, width))
+        return fitted_size(height, width)
+    segmenter.fitted_size = noting
+    assert segment(segmenter, named(pictures), str(tmp_path / "out"), batch_size=2, workers=1).segmented == 24
+    assert {count for count, *_ in segmenter.batches} == {1}
+    # Four batches of two may wait, and two batches more are decoded ahead.
+    assert 8 <= seen[0] <= 12 and len(sizes) == 24

@@ -1,0 +1,39 @@
+"""The index: mended, kept in order, and names of every kind."""
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+import photographs
+from outputs import contents, rows
+from photographs import FakeSegmenter, named, red_and_green
+from redo_tf.photos.pipeline import segment
+
+
+def test_an_index_that_ends_in_the_middle_of_a_line_is_mended(tmp_path, photos):
+    segment(FakeSegmenter(), photos, str(tmp_path / "out"))
+    before = contents(tmp_path / "out")
+    index = tmp_path / "out" / "index.jsonl"
+    index.write_bytes(index.read_bytes()[:-40])
+    assert segment(FakeSegmenter(), photos, str(tmp_path / "out")) == (1, 11, 0)
+    assert contents(tmp_path / "out") == before
+
+
+def test_the_index_keeps_other_pictures_and_is_in_the_order_of_their_paths(tmp_path, photos):
+    segment(FakeSegmenter(), photos[6:], str(tmp_path / "out"))
+    segment(FakeSegmenter(), photos[:8][::-1], str(tmp_path / "out"))
+    assert [row["input"] for row in rows(tmp_path / "out")] == [picture.path for picture in photos]
+
+
+def test_names_in_any_script_and_of_any_bytes_stand_in_the_index(tmp_path):
+    names = ["日本 語", "Ωμέγα", "صورة", "🙂", " a  b ", os.fsdecode(b"\xff\xfe")]
+    picture = photographs.save(red_and_green(8, 8, np.s_[:]), tmp_path / "a.png")
+    for name in names:
+        os.link(picture, tmp_path / f"{name}.png")
+    pictures = named([tmp_path / f"{name}.png" for name in names])
+    assert segment(FakeSegmenter(), pictures, str(tmp_path / "out")) == (6, 0, 0)
+    assert {row["mask"] for row in rows(tmp_path / "out")} == {f"{name}_mask.png" for name in names}
+    assert all((tmp_path / "out" / row["mask"]).exists() for row in rows(tmp_path / "out"))
+    assert "日本 語" in (tmp_path / "out" / "index.jsonl").read_text()
+    assert segment(FakeSegmenter(), pictures, str(tmp_path / "out")) == (0, 6, 0)
