@@ -13,7 +13,8 @@ picture NAME.jpg the output folder gets
                           label), object_share, model; or input and error
 
 in the tree of the input folder. The same command continues after an interruption: pictures whose results by this model
-are whole and stand in index.jsonl are skipped. A picture that cannot be read is reported and skipped.
+are whole and stand in index.jsonl are skipped. A picture that cannot be read is reported and skipped, and so is one whose
+results would replace another picture's, as of two folders' IMG_1.jpg.
 
 Exit code: how many pictures failed, at most 125, hence 0 when all succeeded. A mistake in the command ends with 2 as
 well; it is told in a single sentence, and no picture is segmented.
@@ -39,7 +40,8 @@ flags.DEFINE_string(
 flags.DEFINE_string("output", None, "Folder of the results.")
 flags.DEFINE_bool("overlay", False, "Also draw the masks over the pictures.")
 flags.DEFINE_bool("probabilities", False, "Also write the probability of being object.")
-flags.DEFINE_bool("overwrite", False, "Segment anew what is done already.")
+flags.DEFINE_bool(
+    "overwrite", False, "Segment anew what is done already, and replace the results of pictures that are no longer there.")
 flags.DEFINE_integer("batch_size", 16, "Pictures of one size that the network sees at a time.", lower_bound=1)
 flags.DEFINE_integer("workers", os.cpu_count(), "Threads that decode and write pictures.", lower_bound=1)
 

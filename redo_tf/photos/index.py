@@ -1,15 +1,18 @@
 """index.jsonl: what became of each picture, and hence what is left to do after an interruption."""
 from __future__ import annotations
 
+import collections
 import json
 import os
 from typing import Any, Dict, Iterable
+
+from absl import logging
 
 from redo_tf.files import naming, write_whole
 
 
 class Index:
-    """One object a picture, by its path in `input`.
+    """One object a picture, by its path in `input`; those with `mask` own the files that they name, each its own.
 
     While pictures are being segmented lines are only ever appended, so a killed process leaves at worst one line that
     is cut off, which is dropped when the file is next read.
@@ -19,11 +22,23 @@ class Index:
         self.path = os.path.join(folder, "index.jsonl")
         self.rows: Dict[str, Dict[str, Any]] = {row["input"]: row for row in _read(self.path)}
         self._file = None
+        self._drop_shared()
 
-    def begin(self, inputs: Iterable[str]) -> None:
-        """Drops the rows of pictures that are to be segmented now."""
+    def owners(self) -> Dict[str, str]:
+        """The picture that each mask is of. A picture's other files have the mask's name up to their kind."""
+        return {row["mask"]: path for path, row in self.rows.items() if "mask" in row}
+
+    def rename(self, old: str, new: str) -> None:
+        """Gives a picture's row to another path of the same picture."""
+        self.rows[new] = {**self.rows.pop(old), "input": new}
+
+    def drop(self, inputs: Iterable[str]) -> None:
+        """Forgets pictures whose files are to be written anew."""
         for path in inputs:
             self.rows.pop(path, None)
+
+    def begin(self) -> None:
+        """From now on rows are added."""
         self._write()
         self._file = open(self.path, "ab", buffering=0)
 
@@ -41,6 +56,15 @@ class Index:
     def close(self) -> None:
         if self._file:
             self._file.close()
+
+    def _drop_shared(self) -> None:
+        """Where several rows name one mask, as earlier versions let them, nobody knows whose it is."""
+        owners = collections.Counter(row["mask"] for row in self.rows.values() if "mask" in row)
+        shared = [path for path, row in self.rows.items() if owners.get(row.get("mask"), 0) > 1]
+        if shared:
+            logging.warning("%s names the same masks for several of %d pictures, as %s: they count as not segmented.",
+                            self.path, len(shared), shared[0])
+        self.drop(shared)
 
     def _write(self) -> None:
         write_whole(self.path, b"".join(map(_line, self.rows.values())))

@@ -73,11 +73,12 @@ def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kind
     Args:
       segmenter: the mask network.
       pictures: what to segment.
-      output: folder, made if need be. Pictures whose results by this model are whole there are skipped.
+      output: folder, made if need be. Pictures whose results by this model are whole there are skipped; those whose
+        results would replace another picture's fail.
       kinds: of `drawing.KINDS`, `mask` among them.
       batch_size: pictures of one fitted size that the network sees together.
       workers: threads that decode and write.
-      overwrite: skip none.
+      overwrite: skip none, and replace the results of pictures that are no longer there.
 
     Raises:
       UserError: the folder is a file, or another process writes there; or a batch does not fit into memory.
@@ -89,15 +90,18 @@ def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kind
     with exclusive(output, lambda: _busy(output)), contextlib.closing(Index(output)) as index:
         files = {picture: {kind: f"{picture.name}_{kind}.png" for kind in kinds} for picture in pictures}
         model = os.path.abspath(segmenter.path)
+        _follow_links(index, pictures, files)
         todo = [picture for picture in pictures
                 if overwrite or not _is_done(index.rows.get(picture.path), files[picture], output, model)]
         skipped = len(pictures) - len(todo)
         if skipped:
             logging.info("%d of %d pictures are done already; --overwrite does them anew.", skipped, len(pictures))
-        index.begin(picture.path for picture in todo)
+        index.drop(picture.path for picture in todo)
+        refused = _refused(index, todo, files, output, overwrite)
+        index.begin()
         failed = 0
         with bar(len(pictures), "Segmenting", initial=skipped, unit="picture") as progress, contextlib.closing(
-                _rows(segmenter, todo, output, files, batch_size, workers)) as rows:
+                _rows(segmenter, todo, output, files, refused, batch_size, workers)) as rows:
             for row in rows:
                 index.add(row)
                 if "error" in row:
@@ -108,19 +112,50 @@ def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kind
     return Outcome(len(todo) - failed, skipped, failed)
 
 
+def _follow_links(index: Index, pictures: Sequence[Picture], files: Dict[Picture, Dict[str, str]]) -> None:
+    """Gives pictures that were segmented under another path, through a link, their row under this one."""
+    owners = index.owners()
+    for picture in pictures:
+        owner = owners.get(files[picture]["mask"], picture.path)
+        if owner != picture.path and os.path.realpath(owner) == os.path.realpath(picture.path):
+            index.rename(owner, picture.path)
+
+
+def _refused(index: Index, pictures: Sequence[Picture], files: Dict[Picture, Dict[str, str]], output: str,
+             overwrite: bool) -> Dict[Picture, PictureError]:
+    """The pictures whose files are another's. With `overwrite`, others that are no longer there lose theirs instead."""
+    owners, refused = index.owners(), {}
+    for picture in pictures:
+        mask = files[picture]["mask"]
+        owner = owners.get(mask)
+        if owner and overwrite and not os.path.lexists(owner):
+            index.drop([owner])
+        elif owner:
+            refused[picture] = _refusal(os.path.join(output, mask), owner)
+    return refused
+
+
+def _refusal(mask: str, owner: str) -> PictureError:
+    return PictureError(f"would overwrite {mask}, the mask of {owner}" + (
+        ": choose another --output" if os.path.lexists(owner) else
+        ", which is no longer there: add --overwrite to replace it, or choose another --output"))
+
+
 def _is_done(row: Dict[str, Any], files: Dict[str, str], output: str, model: str) -> bool:
     return (row is not None and row.get("model") == model and
             all(row.get(kind) == name and drawing.is_whole(os.path.join(output, name)) for kind, name in files.items()))
 
 
 def _rows(segmenter: Segmenter, pictures: Sequence[Picture], output: str, files: Dict[Picture, Dict[str, str]],
-          batch_size: int, workers: int) -> Iterator[Dict[str, Any]]:
+          refused: Dict[Picture, PictureError], batch_size: int, workers: int) -> Iterator[Dict[str, Any]]:
     """Segments pictures; yields the index's row of each as soon as its files are whole or it has failed."""
     # As many pixels in flight as one picture may have: many small pictures or a single large one.
     budget = _Budget(decoding.MOST_PIXELS)
     resample = RESIZE[segmenter.card.get("resize", "antialias")]
 
     def fit(picture: Picture) -> _Fitted:
+        if picture in refused:
+            raise refused[picture]
         return _Fitted(picture, *decoding.read_fitted(picture.path, segmenter.fitted_size, resample, budget.hold))
 
     def write(fitted: _Fitted, masks: np.ndarray) -> Dict[str, Any]:
