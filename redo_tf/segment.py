@@ -16,8 +16,8 @@ in the tree of the input folder. The same command continues after an interruptio
 are whole and stand in index.jsonl are skipped. A picture that cannot be read is reported and skipped, and so is one whose
 results would replace another picture's, as of two folders' IMG_1.jpg.
 
-Exit code: how many pictures failed, at most 125, hence 0 when all succeeded. A mistake in the command ends with 2 as
-well; it is told in a single sentence, and no picture is segmented.
+Exit code: how many pictures failed and how many folders could not be read, at most 125, hence 0 when all succeeded. A
+mistake in the command ends with 2 as well; it is told in a single sentence, and no picture is segmented.
 """
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ import sys
 import time
 import warnings
 
-from absl import flags
+from absl import flags, logging
 
 from redo_tf import cli, segmenter
 from redo_tf.errors import UserError
@@ -51,7 +51,13 @@ def main() -> None:
         if not FLAGS[name].value:
             raise UserError(f"--{name}=… is missing (--help lists the flags.)")
     warnings.filterwarnings("ignore", module="PIL")  # Of odd metadata: nothing that a user could act on.
-    pictures = find(FLAGS.input, sys.stdin.buffer)
+    unread = []
+
+    def on_error(folder: str, error: OSError) -> None:
+        logging.warning("%s cannot be read (%s): what is below it is left out.", folder, error.strerror)
+        unread.append(folder)
+
+    pictures = find(FLAGS.input, sys.stdin.buffer, on_error)
     model = segmenter.load(FLAGS.model)
     kinds = ["mask"] + [kind for kind in ("overlay", "probabilities") if FLAGS[kind].value]
     start = time.monotonic()
@@ -62,7 +68,10 @@ def main() -> None:
     print(f"Segmented {outcome.segmented} pictures in {seconds:.1f} s ({rate:.1f} a second): {index}")
     if outcome.failed:
         print(f"{outcome.failed} of {len(pictures)} pictures failed; {index} says why.", file=sys.stderr)
-        sys.exit(exit_code(outcome))
+    if unread:
+        print(f"Folders that could not be read: {len(unread)}.", file=sys.stderr)
+    if outcome.failed or unread:
+        sys.exit(exit_code(outcome, len(unread)))
 
 
 if __name__ == "__main__":

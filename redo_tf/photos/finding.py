@@ -3,12 +3,15 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import glob
 import itertools
 import os
+import pathlib
 import unicodedata
-from typing import BinaryIO, Iterable, List
+from typing import BinaryIO, Iterable, List, Optional, Tuple
 
+from redo_tf.data.picture_tree import OnError, walk
 from redo_tf.errors import UserError
 from redo_tf.photos.drawing import KINDS, is_output
 
@@ -30,13 +33,14 @@ class Picture:
     name: str
 
 
-def find(source: str, listing: BinaryIO) -> List[Picture]:
+def find(source: str, listing: BinaryIO, on_error: Optional[OnError] = None) -> List[Picture]:
     """The pictures that a person means.
 
     Args:
-      source: a file; a folder: pictures in it and below, by their suffixes, but for hidden ones; a glob (** for folders
-        at any depth): all files that match; or `-`: all files that are listed.
+      source: a file; a folder: pictures in it and below, by their suffixes, but for hidden ones, through links as well;
+        a glob (** for folders at any depth): all files that match; or `-`: all files that are listed.
       listing: for `-`, paths, one a line or separated by zero bytes.
+      on_error: told of folders in or below a folder that cannot be read.
 
     Returns:
       In a fixed order, each once, without results of this very command. Their names keep the tree below the folder, the
@@ -49,7 +53,7 @@ def find(source: str, listing: BinaryIO) -> List[Picture]:
         paths = _listed(listing)
         base = _shared_folder(paths)
     elif os.path.isdir(source):
-        paths, base = _below(source), source
+        paths, base = _below(source, on_error), source
     elif os.path.lexists(source):
         paths, base = [source], os.path.dirname(source)
     elif glob.has_magic(source):
@@ -76,13 +80,23 @@ def _shared_folder(paths: Iterable[str]) -> str:
     return os.path.commonpath(folders) if folders else ""
 
 
-def _below(folder: str) -> List[str]:
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(parent, name) for name in sorted(files)
-                  if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
-    return found
+def _below(folder: str, on_error: Optional[OnError]) -> List[str]:
+    own_path = functools.lru_cache(maxsize=None)(functools.partial(_own_path, os.path.realpath(folder)))
+    found = (os.path.split(name) for name in walk(pathlib.Path(folder), on_error=on_error, extensions=SUFFIXES))
+    names = [os.path.join(own_path(parent), name) for parent, name in found]
+    return [os.path.join(folder, name) for name in sorted(names, key=_folder_by_folder)]
+
+
+def _own_path(base: str, folder: str) -> str:
+    """The path below `base` of a folder that was perhaps found through a link; that link's if it lies elsewhere or hidden."""
+    path = os.path.relpath(os.path.realpath(os.path.join(base, folder)), base)
+    return folder if any(part.startswith(".") for part in path.split(os.sep)) else path
+
+
+def _folder_by_folder(name: str) -> List[Tuple[bool, str]]:
+    """Sorts a folder's files before its subfolders."""
+    *folders, file = name.split(os.sep)
+    return [(True, folder) for folder in folders] + [(False, file)]
 
 
 def _fixed(pattern: str) -> str:

@@ -36,9 +36,9 @@ class Outcome(NamedTuple):
     failed: int
 
 
-def exit_code(outcome: Outcome) -> int:
-    """How many pictures failed, as far as an exit code can say."""
-    return min(outcome.failed, MOST_FAILURES)
+def exit_code(outcome: Outcome, unread: int = 0) -> int:
+    """How many pictures failed and how many folders could not be read, as far as an exit code can say."""
+    return min(outcome.failed + unread, MOST_FAILURES)
 
 
 class _Fitted(NamedTuple):

@@ -26,5 +26,17 @@ def messages(errors):
     return [line for line in errors.splitlines() if line.strip() and not line.startswith("Segmenting: ")]
 
 
+def close(monkeypatch, name):
+    """Refuses to list folders of this name, which chmod does not for root."""
+    listed = os.scandir
+
+    def scandir(path):
+        if os.path.basename(os.path.normpath(path)) == name:
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

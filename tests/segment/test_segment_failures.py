@@ -6,9 +6,12 @@ import re
 
 import pytest
 import tensorflow as tf
+from absl import flags
+from absl.testing import flagsaver
 
-from outputs import contents, messages, rows
+from outputs import close, contents, messages, rows
 from photographs import FakeSegmenter, named
+from redo_tf import segment as command
 from redo_tf.errors import UserError
 from redo_tf.photos.pipeline import Outcome, exit_code, segment
 
@@ -83,6 +86,24 @@ def test_an_output_that_is_a_file_or_in_use(tmp_path, photos):
     assert segment(FakeSegmenter(), photos, str(tmp_path / "out")).segmented == 12
 
 
-@pytest.mark.parametrize("failed, code", [(1, 1), (125, 125), (126, 125), (4000, 125)])
-def test_the_exit_code_is_no_larger_than_shells_leave_free(failed, code):
-    assert exit_code(Outcome(segmented=3, skipped=2, failed=failed)) == code
+def test_folders_that_cannot_be_read_are_told_and_count_as_failures(tmp_path, photos, monkeypatch, capsys, caplog):
+    (tmp_path / "in" / "closed").mkdir()
+    (tmp_path / "in" / "p00.png").write_bytes(b"")
+    close(monkeypatch, "closed")
+    monkeypatch.setattr("redo_tf.segmenter.load", lambda path: FakeSegmenter(path=path))
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as exit:
+        flags.FLAGS(["segment", "--model=fake", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}"])
+        command.main()
+    assert exit.value.code == 2
+    assert f"{tmp_path / 'in'}/closed cannot be read (Permission denied): what is below it is left out." in [
+        record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    output, errors = capsys.readouterr()
+    assert output.startswith("Segmented 11 pictures in ")
+    assert messages(errors)[-2:] == [f"1 of 12 pictures failed; {tmp_path / 'out' / 'index.jsonl'} says why.",
+                                     "Folders that could not be read: 1."]
+
+
+@pytest.mark.parametrize("failed, unread, code", [
+    (0, 0, 0), (1, 0, 1), (1, 2, 3), (125, 0, 125), (126, 0, 125), (124, 3, 125), (4000, 0, 125)])
+def test_the_exit_code_is_no_larger_than_shells_leave_free(failed, unread, code):
+    assert exit_code(Outcome(segmented=3, skipped=2, failed=failed), unread) == code

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import unicodedata
@@ -7,6 +8,7 @@ import unicodedata
 import numpy as np
 import pytest
 
+from outputs import close
 from redo_tf.errors import UserError
 from redo_tf.photos.drawing import write_files
 from redo_tf.photos.finding import Picture, find
@@ -29,6 +31,18 @@ def found(source, listing=b""):
     return [(os.path.relpath(picture.path), picture.name) for picture in find(source, io.BytesIO(listing))]
 
 
+def in_any_order(monkeypatch, turn):
+    """Folders are listed by name, or backwards: some file systems do the one, others the other."""
+    listed = os.scandir
+
+    @contextlib.contextmanager
+    def scandir(path):
+        with listed(path) as entries:
+            yield iter(sorted(entries, key=lambda entry: entry.name)[::turn])
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
 def write_result(path):
     write_files(np.full([1, 1, 2], 0.5, np.float32), (1, 1), "", {"mask": str(path)})
 
@@ -39,6 +53,35 @@ def test_a_folder_gives_the_pictures_in_it_and_below_in_their_tree(folder):
     expected = [("in/a.PNG", "a"), ("in/b.jpg", "b"), ("in/iphone.HEIC", "iphone"), ("in/x/d.tiff", "x/d"),
                 ("in/x/y/c.webp", "x/y/c")]
     assert found("in") == found("in/") == found(str(folder / "in")) == expected
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_folders_pictures_come_before_its_subfolders_by_name(folder, monkeypatch, turn):
+    touch(folder, *(f"in/{name}.png" for name in ("b", "z", "a/c", "a/y/e", "a-b/d", "x/a")))
+    in_any_order(monkeypatch, turn)
+    assert [name for _, name in found("in")] == ["b", "z", "a/c", "a/y/e", "a-b/d", "x/a"]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_folders_that_links_lead_to_are_taken_once_and_by_their_own_path_where_they_have_one(folder, monkeypatch, turn):
+    touch(folder, "in/a.jpg", "in/x/y/b.jpg", "elsewhere/z/c.jpg", "in/.hidden/d.jpg")
+    for link, target in (("a", "x/y"), ("loop", "."), ("x/up", ".."), ("away", "../elsewhere"), ("shown", ".hidden"),
+                         ("z", "x"), ("gone", "nothing"), ("itself", "itself")):
+        (folder / "in" / link).symlink_to(target)
+    in_any_order(monkeypatch, turn)
+    expected = [("in/a.jpg", "a"), ("in/away/z/c.jpg", "away/z/c"), ("in/shown/d.jpg", "shown/d"), ("in/x/y/b.jpg", "x/y/b")]
+    assert found("in") == expected
+    (folder / "link").symlink_to("in")
+    assert found("link") == [(path.replace("in/", "link/", 1), name) for path, name in expected]
+
+
+def test_folders_that_cannot_be_read_are_told(folder, monkeypatch):
+    touch(folder, "in/a.jpg", "in/closed/b.jpg")
+    close(monkeypatch, "closed")
+    told = []
+    pictures = find("in", io.BytesIO(), lambda path, error: told.append((path, error.strerror)))
+    assert [picture.name for picture in pictures] == ["a"]
+    assert told == [("in/closed", "Permission denied")]
 
 
 def test_a_single_file(folder):
