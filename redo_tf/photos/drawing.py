@@ -16,6 +16,8 @@ from redo_tf.pictures import palette
 KINDS = ("mask", "overlay", "probabilities")
 WRITER = "redo_tf.segment"  # Stands in every file, by which it is known from a person's own.
 STRIP_PIXELS = 2**20  # Float arrays never hold more than this many pixels of a picture.
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"  # Every PNG file's beginning.
+_SMALLEST = 67  # Bytes of a PNG file that holds a picture, of one pixel; the text ends before.
 _LAST_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"  # Every whole PNG file's end.
 _KEPT = 0.4, 0.7  # Of the picture's own colour in an overlay: in the background, in objects.
 
@@ -38,7 +40,7 @@ def write_files(masks: np.ndarray, size: Tuple[int, int], picture: str, files: D
       OSError: nothing can be written, as on a full disk.
     """
     for path in files.values():
-        if os.path.lexists(path) and not (is_output(path) or _is_empty(path)):
+        if os.path.lexists(path) and not (is_output(path) or _is_cut(path)):
             raise PictureError(f"would overwrite {path}, which {WRITER} has not written: choose another --output")
     labels = np.empty(size, np.uint8)
     objects = np.empty(size, np.uint8) if "probabilities" in files else None
@@ -103,9 +105,14 @@ def is_whole(path: str) -> bool:
         return file.read() == _LAST_CHUNK
 
 
-def _is_empty(path: str) -> bool:
-    """Whether a file holds nothing that could be lost: a mask may be left so when the power fails."""
-    return os.path.isfile(path) and not os.path.getsize(path)
+def _is_cut(path: str) -> bool:
+    """Whether a file is empty or begins a PNG file without any picture: a mask may be left so when the power fails."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_SMALLEST)
+    except OSError:
+        return False
+    return len(start) < _SMALLEST and start[:len(_SIGNATURE)] == _SIGNATURE[:len(start)]
 
 
 def _colour(picture: Image.Image, rows: slice, labels: np.ndarray, count: int) -> None:

@@ -120,6 +120,28 @@ def test_a_persons_own_file_is_never_overwritten(tmp_path):
     assert is_output(path)
 
 
+def test_a_mask_that_was_cut_off_anywhere_is_written_again(tmp_path):
+    path = tmp_path / "a_mask.png"
+    write_files(soft(4, 4, 2), (4, 4), "", {"mask": str(path)})
+    content = path.read_bytes()
+    for kept in range(len(content)):
+        path.write_bytes(content[:kept])
+        write_files(soft(4, 4, 2), (4, 4), "", {"mask": str(path)})
+        assert path.read_bytes() == content
+
+
+def test_a_persons_small_files_are_not_taken_for_masks_that_were_cut_off(tmp_path):
+    path = tmp_path / "a_mask.png"
+    Image.new("1", (1, 1)).save(path, optimize=True)
+    smallest = path.read_bytes()
+    assert len(smallest) == 67
+    for content in (smallest, smallest[1:], b"text", b"\x89PNG\n"):
+        path.write_bytes(content)
+        with pytest.raises(PictureError, match="would overwrite"):
+            write_files(soft(4, 4, 2), (4, 4), "", {"mask": str(path)})
+        assert path.read_bytes() == content
+
+
 @pytest.mark.parametrize("name", ["x" * 251, "folder", "file/a"])
 def test_a_name_that_cannot_be_written_concerns_one_picture_only(tmp_path, name):
     (tmp_path / "folder_mask.png").mkdir()
