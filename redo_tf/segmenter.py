@@ -131,8 +131,8 @@ def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Se
     if os.path.exists(os.path.join(path, "config.json")):
         return _Run(path)
     version = newest_version(path)
-    for folder in (path, version and os.path.join(path, str(version))):
-        if folder and os.path.exists(os.path.join(folder, "saved_model.pb")):
+    for folder in [path] if version is None else [path, os.path.join(path, str(version))]:
+        if os.path.exists(os.path.join(folder, "saved_model.pb")):
             return _SavedModel(folder)
     if pretrained.path(path):  # A folder of that name which is none of these, of pictures perhaps.
         return _TFLite(pretrained.path(path), interpreter)
@@ -143,12 +143,16 @@ def load_mask_network(workdir: Workdir) -> Tuple[tf.keras.Model, Dict[str, Any]]
     """The run's best mask network, in the precision of the global policy, and the evaluation that chose it.
 
     Raises:
-      UserError: there is no run, or it has not been evaluated yet.
+      UserError: there is no run, or it has not been evaluated yet, or its best checkpoint is damaged.
     """
     config = workdir.load_config()
     network = build_mask_network(config.model)
     network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
-    prefix = Checkpoints(workdir.file("best"), 1, mask_network=network).restore_newest()
+    best = Checkpoints(workdir.file("best"), 1, mask_network=network)
+    prefix = best.restore_newest()
+    if not prefix and best.prefixes():
+        raise UserError(f"{best.folder} is damaged, and no checkpoint in it can be read: bring it back from a copy, or go on "
+                        "training until the next best evaluation writes it anew.")
     if not prefix:
         raise UserError(f"{workdir.path} has no best/ checkpoint yet: train past train.eval_every="
                         f"{config.train.eval_every} steps first.")

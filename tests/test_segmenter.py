@@ -1,0 +1,63 @@
+"""Loading mask networks from the disk, and what is said of those that cannot be loaded."""
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tiny
+from redo_tf import segmenter
+from redo_tf.checkpoints import Checkpoints
+from redo_tf.config import to_json
+from redo_tf.errors import UserError
+from redo_tf.workdir import Workdir
+
+
+def save_model(folder, label):
+    """A SavedModel that finds one label everywhere."""
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "images")])
+    def serve(images):
+        return {"masks": tf.one_hot(tf.fill(tf.shape(images)[:3], label), 2)}
+
+    tf.saved_model.save(tf.Module(), str(folder), signatures={"serving_default": serve})
+    (folder / "model_card.json").write_text(json.dumps({"regions": 2, "image_size": 32}))
+
+
+def label_of(model):
+    return model.masks(np.zeros([1, 32, 32, 3], np.uint8))[0, 0, 0].argmax()
+
+
+def test_a_saved_models_newest_version_is_taken_and_they_may_count_from_0(tmp_path):
+    save_model(tmp_path / "0", 0)
+    (tmp_path / "notes").mkdir()
+    assert segmenter.load(str(tmp_path)).path == str(tmp_path / "0")
+    save_model(tmp_path / "10", 1)
+    (tmp_path / "9").mkdir()
+    assert label_of(segmenter.load(str(tmp_path))) == 1
+    assert label_of(segmenter.load(str(tmp_path / "0"))) == 0
+
+
+def test_a_folder_without_any_model(tmp_path):
+    (tmp_path / "versions" / "0").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "versions"):
+        with pytest.raises(UserError, match=r"holds neither a run \(config\.json\) nor a SavedModel"):
+            segmenter.load(str(folder))
+
+
+@pytest.fixture
+def unevaluated(tmp_path, monkeypatch):
+    """A run that has no checkpoint yet."""
+    monkeypatch.setattr("redo_tf.segmenter.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
+    (tmp_path / "config.json").write_text(to_json(tiny.config()))
+    return tmp_path
+
+
+def test_a_run_that_was_not_evaluated_and_one_whose_best_checkpoint_is_damaged_are_told_apart(unevaluated):
+    with pytest.raises(UserError, match="has no best/ checkpoint yet: train past train.eval_every=3 steps first"):
+        segmenter.load(str(unevaluated))
+    Checkpoints(Workdir(str(unevaluated)).file("best"), 1, mask_network=tf.Variable(0.0)).save(3)
+    (unevaluated / "best" / "ckpt-3.data-00000-of-00001").write_bytes(b"")
+    with pytest.raises(UserError, match="/best is damaged, and no checkpoint in it can be read: bring it back from a copy"):
+        segmenter.load(str(unevaluated))
