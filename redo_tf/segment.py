@@ -29,6 +29,7 @@ import warnings
 from absl import flags, logging
 
 from redo_tf import cli, segmenter
+from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
 from redo_tf.photos.finding import find
 from redo_tf.photos.pipeline import exit_code, segment
@@ -43,7 +44,7 @@ flags.DEFINE_bool("probabilities", False, "Also write the probability of being o
 flags.DEFINE_bool(
     "overwrite", False, "Segment anew what is done already, and replace the results of pictures that are no longer there.")
 flags.DEFINE_integer("batch_size", 16, "Pictures of one size that the network sees at a time.", lower_bound=1)
-flags.DEFINE_integer("workers", os.cpu_count(), "Threads that decode and write pictures.", lower_bound=1)
+flags.DEFINE_integer("workers", usable_cores(), "Threads that decode and write pictures.", lower_bound=1)
 
 
 def main() -> None:

@@ -1,11 +1,16 @@
 """Which pictures the network sees together, and that it makes no difference to them."""
 from __future__ import annotations
 
+import importlib
+import os
+
 import numpy as np
+from absl import flags
 
 import photographs
 from outputs import contents
 from photographs import FakeSegmenter, named, red_and_green
+from redo_tf import segment as command
 from redo_tf.photos.pipeline import segment
 
 
@@ -25,6 +30,15 @@ def test_a_pictures_results_are_the_same_in_every_batch_and_with_any_number_of_t
         results.append(contents(output))
     assert len(results[0]) == 3 * 12 + 2
     assert results[0] == results[1] == results[2]
+
+
+def test_there_are_as_many_threads_as_cores_that_may_be_used(monkeypatch):
+    defaults = {}
+    for kind in ("string", "bool", "integer"):
+        monkeypatch.setattr(flags, f"DEFINE_{kind}", lambda name, default, *_, **__: defaults.update({name: default}))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(77)), raising=False)
+    importlib.reload(command)
+    assert defaults["workers"] == 77
 
 
 def test_pictures_of_many_sizes_do_not_pile_up(tmp_path):
