@@ -32,7 +32,7 @@ from redo_tf.data import training_batches
 from redo_tf.errors import UserError
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.step import TrainingStep, build_optimizers, to_model_range
-from redo_tf.strategy import check_replicas, default_strategy
+from redo_tf.strategy import check_replicas, default_strategy, shards
 
 UPDATES = {"generator": ("generator",), "discriminator": ("discriminator",), "iteration": ("generator", "discriminator")}
 PARTS = (*UPDATES, "input", "inference")
@@ -95,7 +95,7 @@ class Benchmark:
     def __init__(self, config: Config, steps: int, warmup: int, strategy: tf.distribute.Strategy):
         self.config, self.steps, self.warmup, self.strategy = config, steps, warmup, strategy
         tf.keras.mixed_precision.set_global_policy(config.train.precision)
-        self.rate = convolution_rate(config.train.precision, config.train.shards, steps, warmup)
+        self.rate = convolution_rate(config.train.precision, shards(config, strategy), steps, warmup)
 
     def run(self, parts: List[str]) -> Dict[str, Any]:
         """Results by part, as in the command's JSON."""

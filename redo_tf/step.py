@@ -12,6 +12,7 @@ from redo_tf.config import Config, ObjectiveConfig, OptimizerConfig
 from redo_tf.layers.spectral_normalization import kernels_kept, power_iteration
 from redo_tf.models import Redo, compose
 from redo_tf.recolouring import recolour, recolouring
+from redo_tf.strategy import shards
 
 Metrics = Dict[str, tf.Tensor]
 
@@ -254,8 +255,9 @@ class TrainingStep:
 
     def _in_shards(self, loss_of: Callable[..., Metrics], *batch: tf.Tensor) -> Metrics:
         """The loss of each image of the batch. Shards do not depend on each other: TensorFlow computes them side by side."""
+        count = shards(self.config, self.strategy)
         with kernels_kept():
-            parts = [loss_of(*part) for part in zip(*(tf.split(values, self.config.train.shards) for values in batch))]
+            parts = [loss_of(*part) for part in zip(*(tf.split(values, count) for values in batch))]
         return {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
 
     def _global_mean(self, values: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,8 @@
 """On which devices a batch is computed."""
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from redo_tf.config import Config
@@ -24,13 +26,14 @@ def check_replicas(config: Config, strategy: tf.distribute.Strategy) -> None:
         raise UserError(f"train.xla compiles for one device and there are {replicas}: add --set train.xla=False, or set "
                         "CUDA_VISIBLE_DEVICES to use one GPU.")
     if batch % replicas:
-        parts = replicas * config.train.shards
-        nearest = max(1, round(batch / parts)) * parts
+        nearest = max(1, round(batch / replicas)) * replicas
         raise UserError(f"train.batch_size={batch} cannot be shared equally by {replicas} replicas: add "
                         f"--set train.batch_size={nearest}, or set CUDA_VISIBLE_DEVICES to use fewer GPUs.")
-    if batch // replicas % config.train.shards:
-        raise UserError(f"A batch of {batch // replicas} cannot be divided into train.shards={config.train.shards} equal parts: "
-                        "add --set train.shards=1.")
+
+
+def shards(config: Config, strategy: tf.distribute.Strategy) -> int:
+    """In how many equal parts a replica's batch is computed: train.shards, or the nearest divisor that both have."""
+    return math.gcd(config.train.batch_size // strategy.num_replicas_in_sync, config.train.shards)
 
 
 def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy) -> None:
@@ -40,7 +43,7 @@ def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy)
       UserError: they cannot.
     """
     check_replicas(config, strategy)
-    batch, parts = config.train.batch_size, strategy.num_replicas_in_sync * config.train.shards
+    batch, replicas = config.train.batch_size, strategy.num_replicas_in_sync
     if pictures < batch:
         raise UserError(f"{config.data.dataset} has {pictures} training pictures, fewer than train.batch_size={batch}: add "
-                        f"pictures, or --set train.batch_size={max(1, pictures // parts) * parts}.")
+                        f"pictures, or --set train.batch_size={max(1, pictures // replicas) * replicas}.")

@@ -9,6 +9,7 @@ from PIL import Image
 import tiny
 from redo_tf.errors import UserError
 from redo_tf.step import TrainingStep
+from redo_tf.strategy import shards
 
 
 def test_two_replicas_train_restart_and_hold_the_same_weights(tmp_path, two_replicas):
@@ -29,9 +30,9 @@ def test_a_batch_that_the_replicas_cannot_share_is_refused(tmp_path, two_replica
         tiny.trainer(tmp_path / "run", "train.batch_size=3", strategy=two_replicas)
 
 
-def test_a_replicas_batch_that_shards_cannot_divide_is_refused(tmp_path, two_replicas):
-    with pytest.raises(UserError, match="^A batch of 2 cannot be divided into train.shards=4 equal parts: add --set train.shards=1."):
-        tiny.trainer(tmp_path / "run", "train.shards=4", strategy=two_replicas)
+@pytest.mark.parametrize("batch_size, wanted, parts", [(4, 2, 2), (4, 4, 2), (12, 4, 2), (18, 6, 3), (10, 2, 1)])
+def test_a_replicas_batch_is_parted_as_far_as_it_can_be(two_replicas, batch_size, wanted, parts):
+    assert shards(tiny.config(f"train.batch_size={batch_size}", f"train.shards={wanted}"), two_replicas) == parts
 
 
 def test_xla_for_several_replicas_is_refused(tmp_path, two_replicas):
