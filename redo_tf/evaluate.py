@@ -37,7 +37,8 @@ def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_si
                  mask_dir: Optional[str] = None) -> Dict[str, Any]:
     """Scores of a run on a split; see `evaluation.evaluate`, but shares of regions are in the labels' order.
 
-    `mask_dir` takes the place of the run's own.
+    `step` and `restarts` are those of the evaluation in training that chose the mask network. `mask_dir` takes the place of
+    the run's own.
 
     Raises:
       UserError: no run, no data, or a split without masks.
@@ -45,9 +46,10 @@ def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_si
     config = workdir.load_config()
     config.data.mask_dir = mask_dir or config.data.mask_dir
     tf.keras.mixed_precision.set_global_policy(config.train.precision)
-    network, _ = segmenter.load_mask_network(workdir)
+    network, row = segmenter.load_mask_network(workdir)
     segment = compile_segmenter(network, config.data.image_size)
-    return _evaluate(segment, config.data, config.model.regions, split, data_dir, batch_size)
+    results = _evaluate(segment, config.data, config.model.regions, split, data_dir, batch_size)
+    return {**results, "step": row["step"], "restarts": row["restarts"]}
 
 
 def evaluate_model(path: str, dataset: Optional[str], split: str, data_dir: Optional[str], batch_size: int = 64,
@@ -104,11 +106,11 @@ def main() -> None:
     elif DATASET.value:
         raise UserError("A run is scored on its own data set: leave out --dataset, or give the run as --model=….")
     else:
-        workdir = Workdir(cli.WORKDIR.value)
-        results = evaluate_run(workdir, FLAGS.split, cli.DATA_DIR.value, FLAGS.batch_size, cli.MASK_DIR.value)
-        write_text(workdir.file(f"evaluation_{FLAGS.split}.json"), json.dumps(results, indent=2) + "\n")
+        results = evaluate_run(Workdir(cli.WORKDIR.value), FLAGS.split, cli.DATA_DIR.value, FLAGS.batch_size, cli.MASK_DIR.value)
     print(table(results))
     print(json.dumps(results))
+    if not MODEL.value:
+        write_text(Workdir(cli.WORKDIR.value).file(f"evaluation_{FLAGS.split}.json"), json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

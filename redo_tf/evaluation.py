@@ -42,24 +42,23 @@ def evaluate(segment: SegmentFunction, batches: tf.data.Dataset, masks: Optional
       wins, `border_shares`: how much of the pictures' border lies in it, the same; `order`: the regions in the labels'
       order, background first, and `ordered_by`, masks or border; with masks also the scores of `metrics.scores`.
     """
-    sizes, found, counts, first = [], [], [], 0
+    sizes, areas, borders, counts, first = [], [], [], [], 0
     for images in batches:
-        labels, soft = segment(images)
-        sizes.append(soft.numpy())
-        found.append(labels.numpy())
+        labels, soft = (values.numpy() for values in segment(images))
+        sizes.append(soft)
+        areas.append(metrics.areas(labels, regions))
+        borders.append(metrics.border_areas(labels, regions))
         if masks is not None:
-            true = np.asarray(masks[first:first + len(images)])
-            counts.append(metrics.confusion(true, found[-1], classes, regions))
+            counts.append(metrics.confusion(np.asarray(masks[first:first + len(images)]), labels, classes, regions))
         first += len(images)
-    found = np.concatenate(found)
+    areas, borders = sum(areas), sum(borders)
     results = {"region_sizes": np.concatenate(sizes).mean(0).tolist(),
-               "label_shares": metrics.label_shares(found, regions).tolist(),
-               "border_shares": metrics.border_shares(found, regions).tolist()}
+               "label_shares": (areas / areas.sum()).tolist(), "border_shares": (borders / borders.sum()).tolist()}
     if masks is not None:
         counts = np.concatenate(counts)
         results.update(order=metrics.order_by_masks(counts), ordered_by="masks", **metrics.scores(counts))
     else:
-        results.update(order=metrics.order_by_border(found, regions), ordered_by="border")
+        results.update(order=metrics.order_by_border(areas, borders), ordered_by="border")
     return results
 
 

@@ -25,10 +25,12 @@ def confusion(labels: np.ndarray, regions: np.ndarray, classes: int, count: int)
     Returns:
       int64 [N, classes, count].
     """
-    cells = labels.astype(np.int64) * count + regions
-    return np.stack([
-        np.bincount(picture[known], minlength=classes * count).reshape(classes, count)
-        for picture, known in zip(cells, labels != UNLABELLED)])
+    def of_picture(labels: np.ndarray, regions: np.ndarray) -> np.ndarray:
+        known = labels != UNLABELLED
+        cells = labels[known].astype(np.int64) * count + regions[known]
+        return np.bincount(cells, minlength=classes * count).reshape(classes, count)
+
+    return np.stack([of_picture(*pair) for pair in zip(labels, regions)])
 
 
 def iou_matrix(counts: np.ndarray) -> np.ndarray:
@@ -113,29 +115,28 @@ def order_by_masks(counts: np.ndarray) -> List[int]:
     return [background, *objects, *(region for region in rest if region != background)]
 
 
-def label_shares(regions: np.ndarray, count: int) -> np.ndarray:
-    """The share of all pixels that each region wins, float64 [n], sums to 1; regions as for `border_shares`."""
-    return np.bincount(regions.ravel(), minlength=count) / regions.size
-
-
-def border_shares(regions: np.ndarray, count: int) -> np.ndarray:
-    """The share of the pictures' outermost pixels that lies in each region, float64 [n], sums to 1.
+def areas(regions: np.ndarray, count: int) -> np.ndarray:
+    """How many pixels each region wins, int64 [n].
 
     Args:
       regions: the region of each pixel [N, H, W], 0…count−1.
     """
+    return np.bincount(regions.ravel(), minlength=count)
+
+
+def border_areas(regions: np.ndarray, count: int) -> np.ndarray:
+    """How many of the pictures' outermost pixels each region wins, int64 [n]; arguments as for `areas`."""
     border = np.ones(regions.shape[1:], bool)
     border[1:-1, 1:-1] = False
-    return np.bincount(regions[:, border].ravel(), minlength=count) / (len(regions) * border.sum())
+    return np.bincount(regions[:, border].ravel(), minlength=count)
 
 
-def order_by_border(regions: np.ndarray, count: int) -> List[int]:
+def order_by_border(areas: np.ndarray, border_areas: np.ndarray) -> List[int]:
     """[background, others…] without labels: the background holds most of the pictures' borders, larger regions come first.
 
     Args:
-      regions: the region of each pixel [N, H, W], 0…count−1.
+      areas, border_areas: of each region, [n].
     """
-    background = border_shares(regions, count).argmax()
-    areas = np.bincount(regions.ravel(), minlength=count)
-    areas[background] = regions.size + 1
-    return np.argsort(-areas, kind="stable").tolist()
+    background = int(np.argmax(border_areas))
+    others = np.argsort(-areas, kind="stable").tolist()
+    return [background, *(region for region in others if region != background)]

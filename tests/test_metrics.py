@@ -125,21 +125,19 @@ def test_order_with_fewer_regions_than_labels_takes_all_objects_as_one():
     assert metrics.order_by_masks(counts(row(0, 0, 0, 1, 2), row(1, 1, 1, 0, 0), 3, 2)) == [1, 0]
 
 
-def test_label_shares():
-    assert metrics.label_shares(np.array([[[0, 2], [2, 2]], [[0, 0], [0, 2]]]), 4).tolist() == [1 / 2, 0, 1 / 2, 0]
+def test_areas():
+    assert metrics.areas(np.array([[[0, 2], [2, 2]], [[0, 0], [0, 2]]]), 4).tolist() == [4, 0, 4, 0]
 
 
-def test_border_shares():
+def test_border_areas():
     """Two pictures of 3×4 pixels have 10 + 10 at the border: 3 + 0 in region 0, 7 + 10 in region 2."""
     regions = np.full([2, 3, 4], 2)
     regions[0, 0, :3] = 0
     regions[:, 1, 1:3] = 1
-    assert metrics.border_shares(regions, 4).tolist() == [3 / 20, 0, 17 / 20, 0]
+    assert metrics.border_areas(regions, 4).tolist() == [3, 0, 17, 0]
 
 
-def test_order_by_border():
-    regions = np.full([1, 4, 4], 2)
-    regions[0, 1:3, 1:3] = [[0, 1], [1, 1]]
-    assert metrics.order_by_border(regions, 3) == [2, 1, 0]
-    regions[0, 1:3, 1:3] = 0  # As large inside as it may be: the border decides.
-    assert metrics.order_by_border(np.where(regions == 2, 1, regions), 3) == [1, 0, 2]
+@pytest.mark.parametrize("areas, borders, order", [
+    ([1, 3, 12], [0, 0, 12], [2, 1, 0]), ([20, 12, 0], [0, 12, 0], [1, 0, 2])])  # However large inside: the border decides.
+def test_order_by_border(areas, borders, order):
+    assert metrics.order_by_border(np.array(areas), np.array(borders)) == order

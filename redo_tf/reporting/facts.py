@@ -88,7 +88,7 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
       UserError: there is no run, or its config.json is damaged.
     """
     config, rows = workdir.load_config(), workdir.metrics()
-    scores, masks, remark = _recorded_scores(workdir), None, None
+    scores, masks, remark = _recorded_scores(workdir, rows), None, None
     try:
         if _is_prepared(config, split, data_dir, mask_dir):
             logging.info("Segmenting the %s pictures of %s.", split, name)
@@ -112,23 +112,18 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
                _sessions(workdir), workdir.environment())
 
 
-def _recorded_scores(workdir: Workdir) -> Dict[str, Score]:
+def _recorded_scores(workdir: Workdir, rows: List[Dict[str, Any]]) -> Dict[str, Score]:
     """Split → what `redo_tf.evaluate` wrote."""
-    scores = {}
+    scores, best = {}, history.best_of_last_start(rows)
+    kept = best and (best["restarts"], best["step"])
     for split in data.SPLITS:
         name = f"evaluation_{split}.json"
         results = _read_json(workdir.file(name))
         if results and all(key in results for key in SCORES):
-            outdated = os.path.getmtime(workdir.file(name)) < _last_change(workdir.file("best"))
+            outdated = (results.get("restarts"), results.get("step")) != kept
             scores[split] = Score(split, {key: results[key] for key in SCORES}, results.get("pictures"),
-                                  name + (", older than best/" if outdated else ""), outdated)
+                                  name + (", of other masks than best/" if outdated else ""), outdated)
     return scores
-
-
-def _last_change(folder: str) -> float:
-    """Of the checkpoints in a folder, in seconds since 1970; 0 where there are none."""
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return max((os.path.getmtime(os.path.join(folder, name)) for name in names if name.endswith(".index")), default=0)
 
 
 def _is_prepared(config: Config, split: str, data_dir: Optional[str], mask_dir: Optional[str]) -> bool:

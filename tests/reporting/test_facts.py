@@ -4,7 +4,6 @@ from __future__ import annotations
 import datetime
 import io
 import json
-import os
 import re
 
 from PIL import Image
@@ -25,17 +24,13 @@ def test_what_evaluate_wrote_is_taken_as_it_is_unless_best_changed_since(tmp_pat
     workdir = write_run(tmp_path / "run", rows=[row(3, iou=0.25)])
     for split, value in (("val", 0.5), ("test", 0.625)):
         (tmp_path / "run" / f"evaluation_{split}.json").write_text(
-            json.dumps({**dict.fromkeys(SCORES, value), "pictures": 7}))
-    (tmp_path / "run" / "best").mkdir()
-    (tmp_path / "run" / "best" / "ckpt-3.index").write_text("")
-    os.utime(tmp_path / "run" / "best" / "ckpt-3.index", (1, 1))
+            json.dumps({**dict.fromkeys(SCORES, value), "pictures": 7, "step": 3, "restarts": 0}))
     described = lambda: [(score.split, score.values["iou"], score.pictures, score.source)
                          for score in known(workdir).scores]
     assert described() == [("val", 0.5, 7, "evaluation_val.json"), ("test", 0.625, 7, "evaluation_test.json")]
-    os.utime(tmp_path / "run" / "evaluation_test.json", (0, 0))
-    os.utime(tmp_path / "run" / "evaluation_val.json", (0, 0))
-    assert described() == [("val", 0.25, None, "metrics.jsonl, step 3"),
-                           ("test", 0.625, 7, "evaluation_test.json, older than best/")]
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in (row(3, iou=0.25), row(6, iou=0.375))))
+    assert described() == [("val", 0.375, None, "metrics.jsonl, step 6"),
+                           ("test", 0.625, 7, "evaluation_test.json, of other masks than best/")]
     (tmp_path / "run" / "evaluation_test.json").write_text('{"accuracy": 0.')  # Cut off by a crash.
     assert [score[0] for score in described()] == ["val"]
 
