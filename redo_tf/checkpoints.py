@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from typing import List, Optional
 
 import tensorflow as tf
 from absl import logging
 
 from redo_tf.disk import writing
+from redo_tf.errors import UserError
 
 
 def is_readable(prefix: str) -> bool:
@@ -34,7 +37,7 @@ class Checkpoints:
     def __init__(self, folder: str, kept: int, **trackables):
         self.checkpoint = tf.train.Checkpoint(
             **{name: trackable for name, trackable in trackables.items() if trackable is not None})
-        self.folder = folder
+        self.folder, self.kept = folder, kept
         self.manager = tf.train.CheckpointManager(self.checkpoint, folder, max_to_keep=kept)
 
     def save(self, number: int) -> None:
@@ -47,10 +50,14 @@ class Checkpoints:
             self.manager.save(checkpoint_number=number)
 
     def restore_newest(self) -> Optional[str]:
-        """Restores the newest readable checkpoint; its path, or None when there is none."""
+        """Restores the newest readable checkpoint; its path, or None when there is none.
+
+        Raises:
+          UserError: it lacks variables that are here.
+        """
         for prefix in reversed(self.prefixes()):
             if is_readable(prefix):
-                self.checkpoint.restore(prefix).expect_partial()
+                self._restore(prefix)
                 return prefix
             logging.warning("Checkpoint %s is damaged and was skipped.", prefix)
         return None
@@ -59,6 +66,22 @@ class Checkpoints:
         """Oldest first. Read from the folder, not from the manager's list, which a crash may leave behind the files."""
         if not os.path.isdir(self.folder):
             return []
-        numbers = [int(name[len("ckpt-"):-len(".index")]) for name in os.listdir(self.folder)
-                   if name.startswith("ckpt-") and name.endswith(".index")]
-        return [os.path.join(self.folder, f"ckpt-{number}") for number in sorted(numbers)]
+        matches = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in os.listdir(self.folder))
+        return [os.path.join(self.folder, f"ckpt-{number}") for number in sorted(int(match[1]) for match in matches if match)]
+
+    def sweep(self) -> None:
+        """Deletes what saves that were cut off have left, which TensorFlow does not list: half a checkpoint, or one too many."""
+        kept = {os.path.basename(prefix) for prefix in self.prefixes()[-self.kept:]}
+        for name in os.listdir(self.folder) if os.path.isdir(self.folder) else []:
+            match, path = re.match(r"(ckpt-\d+)[._]", name), os.path.join(self.folder, name)
+            if match and match[1] not in kept:
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+
+    def _restore(self, prefix: str) -> None:
+        restored = self.checkpoint.restore(prefix)
+        try:
+            restored.assert_existing_objects_matched()
+        except AssertionError as error:
+            raise UserError(f"Checkpoint {prefix} lacks variables of this version's networks or optimisers: continue with the "
+                            "version that wrote it, or train anew.") from error
+        restored.expect_partial()  # It may hold more, as best/ does for who wants the mask network alone.

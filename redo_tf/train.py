@@ -37,8 +37,7 @@ def main() -> None:
     check_batch(config, len(splits["train"].images), strategy)
     if config.train.begin_with and (FLAGS.restart or not keeps_beginning(workdir)):
         check_beginning(config, workdir)
-    workdir.claim(config, FLAGS.restart, {split: pictures.fingerprint() for split, pictures in splits.items()})
-    with workdir.exclusive():
+    with workdir.claim(config, FLAGS.restart, {split: pictures.fingerprint() for split, pictures in splits.items()}):
         trainer = Trainer(config, workdir, splits, strategy, redo_tf.STARTED)
         write_text(workdir.file("environment.json"), json.dumps(environment.describe(), indent=2) + "\n")
         summary = trainer.run()

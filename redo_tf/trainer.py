@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -98,12 +98,16 @@ class Trainer:
         Raises:
           Interrupted: by a signal, after saving.
           Diverged: a loss is NaN or infinite; the last good checkpoint stays.
+          UserError: an iteration does not fit into the device's memory, or the disk is full.
         """
         self._resume()
         try:
             with StopSignals() as self.signals:
                 while self._train() == "collapsed":
                     self._begin_anew()
+        except tf.errors.ResourceExhaustedError as error:
+            raise UserError(f"An iteration on batches of {self.config.train.batch_size} does not fit into memory: begin anew with a "
+                            "smaller train.batch_size, or with train.precision=mixed_bfloat16.") from error
         finally:
             self.writers.close()
         summary = self._summary()
@@ -112,6 +116,7 @@ class Trainer:
 
     def _resume(self) -> None:
         prefix = self.checkpoints.restore_newest()
+        self.checkpoints.sweep()
         step, restarts = self._progress("step"), self._progress("restarts")
         self.workdir.forget_metrics_after(restarts, step if prefix else -1)
         if prefix:
@@ -184,7 +189,8 @@ class Trainer:
                                      sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
                 if due["evaluate"]:
                     with self.stopwatch.of("evaluations"):
-                        row = self._evaluate(step, restarts)
+                        row, best = self._evaluate(step, restarts)
+                    due["save"] |= best  # A killed run never goes on from before the evaluation that best/ is of.
                     progress.write(writers.line(row), file=progress.fp)
                     if row["collapsed"] and self._may_begin_anew(row):
                         return "collapsed"
@@ -208,13 +214,14 @@ class Trainer:
                 kept = (f"the last good checkpoint is kept in {self.checkpoints.folder}" if self.checkpoints.prefixes()
                         else "no checkpoint had been saved yet")
                 raise Diverged(f"{name} became {values[bad[0]]} at step {step - len(values) + 1 + bad[0]}; {kept}. "
-                               "Try lower learning rates or float32.")
+                               "Try lower learning rates or float32, in another --workdir or with --restart.")
         return stacked
 
     # -------------------------------------------------------------------------------------- evaluation, collapse
 
-    def _evaluate(self, step: int, restarts: int) -> Dict[str, Any]:
-        """Scores the validation split, keeps the best mask network, writes one row of metrics."""
+    def _evaluate(self, step: int, restarts: int) -> Tuple[Dict[str, Any], bool]:
+        """Scores the validation split, writes one row of metrics, keeps the best mask network; the row, and whether this is
+        the best."""
         results = evaluate(
             self.segment, evaluation_batches(self.val.images, batch_size=EVALUATION_BATCH), self.val.masks,
             data.regions(self.config.data.dataset), self.config.model.regions)
@@ -231,10 +238,11 @@ class Trainer:
         self.writers.scalars({name: value for name, value in row.items()
                               if name.startswith("val/") and not name.startswith("val/order")}, step)
         # Without masks there is nothing to select by: the newest is kept.
-        if results.get("iou", np.inf) > self._progress("best_iou"):
+        best = results.get("iou", np.inf) > self._progress("best_iou")
+        if best:
             self.progress["best_iou"].assign(results.get("iou", -1.0))
             self.best.save(self._number())
-        return row
+        return row, best
 
     def _may_begin_anew(self, row: Dict[str, Any]) -> bool:
         """After a collapse; says what happens, either way."""

@@ -1,9 +1,10 @@
 """The folder of a run: which configuration it belongs to, its metrics, its summary."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from typing import Any, ContextManager, Dict, List, Optional, Sequence
+from typing import Any, ContextManager, Dict, Iterator, List, Optional, Sequence
 
 from absl import logging
 
@@ -14,7 +15,7 @@ from redo_tf.files import exclusive, write_text
 
 # Fields that change how long a run goes on or what it writes, but no weight; they may differ when it is continued.
 FREE_FIELDS = ("train.steps", "train.log_every", "train.eval_every", "train.sample_every", "train.checkpoint_every",
-               "train.checkpoints_kept")
+               "train.checkpoints_kept", "data.mask_dir")
 # Fields that recipes choose by the processor.
 PROCESSOR_FIELDS = ("train.precision", "train.intra_op_threads")
 
@@ -78,8 +79,11 @@ class Workdir:
             raise UserError(f"{self.path} holds a run on other pictures ({'; '.join(others)}): give back its own with "
                             "--data_dir, or choose another --workdir, or --restart to move that run aside and begin anew.")
 
-    def claim(self, config: Config, restart: bool, pictures: Optional[Dict[str, str]] = None) -> None:
-        """Makes the folder this configuration's: creates it, continues it, or moves an older run aside.
+    @contextlib.contextmanager
+    def claim(self, config: Config, restart: bool, pictures: Optional[Dict[str, str]] = None) -> Iterator[None]:
+        """In its `with` block the folder is this configuration's, and no other process trains here.
+
+        The folder is made, continued as it is, or an older run moved aside.
 
         Args:
           config: of the run.
@@ -90,21 +94,23 @@ class Workdir:
           UserError: a run of another configuration or on other pictures is here and `restart` is not set; another
             process is training here; or the folder cannot be written.
         """
-        try:
-            if restart and os.path.exists(self.path):
-                aside = next(name for i in range(1, 10_000) if not os.path.exists(name := f"{self.path}.old{i}"))
-                with self.exclusive():
-                    os.rename(self.path, aside)
-                logging.info("The earlier run was moved to %s.", aside)
-            os.makedirs(self.path, exist_ok=True)
-            self.check(config, pictures)
-            with self.exclusive():
+        with contextlib.ExitStack() as lock:
+            try:
+                if restart and os.path.exists(self.path):
+                    aside = next(name for i in range(1, 10_000) if not os.path.exists(name := f"{self.path}.old{i}"))
+                    with self.exclusive():
+                        os.rename(self.path, aside)
+                    logging.info("The earlier run was moved to %s.", aside)
+                os.makedirs(self.path, exist_ok=True)
+                lock.enter_context(self.exclusive())
+                self.check(config, pictures)
                 write_text(self.file("config.json"), configuration.to_json(config))
                 if pictures:
                     write_text(self.file("pictures.json"), json.dumps(pictures, indent=2) + "\n")
-        except OSError as error:
-            raise UserError(f"The run cannot be written to {self.path} ({error.strerror}): "
-                            "choose another --workdir.") from error
+            except OSError as error:
+                raise UserError(f"The run cannot be written to {self.path} ({error.strerror}): "
+                                "choose another --workdir.") from error
+            yield
 
     def exclusive(self) -> ContextManager[None]:
         """In its `with` block no other process trains here.

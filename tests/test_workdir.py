@@ -21,10 +21,16 @@ def config(**values) -> Config:
 def trained(path, **values) -> Workdir:
     """A folder that a run of this configuration has saved a checkpoint in."""
     workdir = Workdir(str(path))
-    workdir.claim(config(**values), restart=False)
+    claim(workdir, config(**values), restart=False)
     os.makedirs(workdir.file("checkpoints"))
     open(workdir.file("checkpoints", "ckpt-500.index"), "w").close()
     return workdir
+
+
+def claim(workdir, *arguments, **options):
+    """Begins a run and leaves it at once."""
+    with workdir.claim(*arguments, **options):
+        pass
 
 
 def refusal(call, *arguments, **options) -> str:
@@ -46,7 +52,7 @@ def rows(*steps, restarts=0):
 
 def test_a_new_folder_is_made_and_holds_the_configuration(tmp_path):
     workdir = Workdir(str(tmp_path / "runs" / "a"))
-    workdir.claim(config(seed=3), restart=False)
+    claim(workdir, config(seed=3), restart=False)
     assert workdir.load_config() == config(seed=3)
     assert sorted(os.listdir(tmp_path / "runs" / "a")) == [".redo_lock", "config.json"]
 
@@ -54,14 +60,14 @@ def test_a_new_folder_is_made_and_holds_the_configuration(tmp_path):
 def test_the_same_configuration_continues(tmp_path):
     workdir = trained(tmp_path / "run", seed=3)
     before = contents(tmp_path)
-    workdir.claim(config(seed=3), restart=False)
+    claim(workdir, config(seed=3), restart=False)
     assert contents(tmp_path) == before
 
 
 def test_another_configuration_is_refused_with_the_field_and_both_values_and_nothing_changes(tmp_path):
     workdir = trained(tmp_path / "run", seed=3)
     before = contents(tmp_path)
-    assert refusal(workdir.claim, config(seed=4), restart=False) == (
+    assert refusal(claim, workdir, config(seed=4), restart=False) == (
         f"{tmp_path / 'run'} holds a run of another configuration: seed is 3 there and 4 here. "
         "Choose another --workdir, or --restart to move that run aside and begin anew.")
     assert contents(tmp_path) == before
@@ -79,7 +85,7 @@ def test_checking_refuses_the_same_and_changes_nothing(tmp_path):
 def test_many_differences_are_counted(tmp_path):
     workdir = trained(tmp_path / "run")
     other = config(seed=1, model__regions=3, model__latent_size=4, objective__lambda_z=1.0, train__batch_size=5)
-    message = refusal(workdir.claim, other, restart=False)
+    message = refusal(claim, workdir, other, restart=False)
     assert message.count(" there and ") == 3 and "(and 2 more)" in message
 
 
@@ -87,25 +93,25 @@ def test_many_differences_are_counted(tmp_path):
 def test_every_field_that_can_change_a_weight_is_compared(tmp_path, name):
     old = flatten(Config())[name]
     if old is None:
-        new = {"data.mask_dir": "masks", "data.weights": (1.0, 2.0), "train.begin_with": "runs/other"}[name]
+        new = {"data.weights": (1.0, 2.0), "train.begin_with": "runs/other"}[name]
     else:
         new = {bool: lambda: not old, int: lambda: old + 1, float: lambda: old / 2 + 0.1, str: lambda: old + "x",
                tuple: lambda: old + (1,)}[type(old)]()
     workdir = trained(tmp_path / "run")
     assert f"{name} is {old} there and {new} here" in refusal(
-        workdir.claim, config(**{name.replace(".", "__"): new}), restart=False)
+        claim, workdir, config(**{name.replace(".", "__"): new}), restart=False)
 
 
 def test_other_pictures_are_refused_and_nothing_changes(tmp_path):
     workdir = trained(tmp_path / "run")
-    workdir.claim(config(), restart=False, pictures={"train": "9 pictures, aa", "val": "1 pictures, bb"})  # Not known before.
-    workdir.claim(config(), restart=False, pictures={"train": "9 pictures, aa", "val": "1 pictures, bb"})
+    claim(workdir, config(), restart=False, pictures={"train": "9 pictures, aa", "val": "1 pictures, bb"})  # Not known before.
+    claim(workdir, config(), restart=False, pictures={"train": "9 pictures, aa", "val": "1 pictures, bb"})
     before = contents(tmp_path)
-    message = refusal(workdir.claim, config(), restart=False, pictures={"train": "9 pictures, cc", "val": "1 pictures, bb"})
+    message = refusal(claim, workdir, config(), restart=False, pictures={"train": "9 pictures, cc", "val": "1 pictures, bb"})
     assert message.startswith(f"{tmp_path / 'run'} holds a run on other pictures (train: 9 pictures, aa there and 9 pictures, cc "
                               "here): ")
     assert contents(tmp_path) == before
-    workdir.claim(config(), restart=True, pictures={"train": "9 pictures, cc", "val": "1 pictures, bb"})
+    claim(workdir, config(), restart=True, pictures={"train": "9 pictures, cc", "val": "1 pictures, bb"})
 
 
 def test_what_recipes_choose_by_the_processor_is_told_as_flags(tmp_path):
@@ -120,34 +126,34 @@ def test_one_process_at_a_time(tmp_path):
     before = contents(tmp_path)
     with workdir.exclusive():  # Another process's, for all that the lock knows.
         for restart in (False, True):
-            assert refusal(Workdir(workdir.path).claim, config(), restart=restart) == (
+            assert refusal(claim, Workdir(workdir.path), config(), restart=restart) == (
                 f"Another process is training in {workdir.path}: wait for it, or choose another --workdir.")
     assert contents(tmp_path) == before
-    workdir.claim(config(), restart=False)
+    claim(workdir, config(), restart=False)
 
 
 @pytest.mark.parametrize("name", FREE_FIELDS)
 def test_a_free_field_may_change_and_the_new_value_is_kept(tmp_path, name):
     workdir = trained(tmp_path / "run")
-    changed = config(**{name.replace(".", "__"): 7})
-    workdir.claim(changed, restart=False)
+    changed = config(**{name.replace(".", "__"): "elsewhere" if name == "data.mask_dir" else 7})
+    claim(workdir, changed, restart=False)
     assert workdir.load_config() == changed
 
 
 def test_a_mistaken_first_command_does_not_occupy_the_folder(tmp_path):
     """It wrote its configuration, then failed (no archive, say) before there was a checkpoint."""
     workdir = Workdir(str(tmp_path / "run"))
-    workdir.claim(config(data__dataset="lfw"), restart=False)
-    workdir.claim(config(data__dataset="shapes"), restart=False)
+    claim(workdir, config(data__dataset="lfw"), restart=False)
+    claim(workdir, config(data__dataset="shapes"), restart=False)
     assert workdir.load_config().data.dataset == "shapes"
 
 
 def test_restart_moves_the_run_aside_every_time_and_deletes_nothing(tmp_path):
     workdir = trained(tmp_path / "run", seed=3)
     first = contents(tmp_path / "run")
-    workdir.claim(config(seed=4), restart=True)
+    claim(workdir, config(seed=4), restart=True)
     second = contents(tmp_path / "run")
-    workdir.claim(config(seed=5), restart=True)
+    claim(workdir, config(seed=5), restart=True)
     assert contents(tmp_path / "run.old1") == first
     assert contents(tmp_path / "run.old2") == second
     assert workdir.load_config().seed == 5
@@ -155,20 +161,30 @@ def test_restart_moves_the_run_aside_every_time_and_deletes_nothing(tmp_path):
 
 
 def test_restart_where_there_is_no_run_begins_one(tmp_path):
-    Workdir(str(tmp_path / "run")).claim(config(), restart=True)
+    claim(Workdir(str(tmp_path / "run")), config(), restart=True)
     assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_run_keeps_its_configuration_while_it_trains(tmp_path):
+    workdir = Workdir(str(tmp_path / "run"))
+    with workdir.claim(config(seed=3), restart=False):
+        assert refusal(claim, Workdir(workdir.path), config(seed=4), restart=False) == (
+            f"Another process is training in {workdir.path}: wait for it, or choose another --workdir.")
+        assert workdir.load_config().seed == 3
+    claim(workdir, config(seed=4), restart=False)  # Nothing was saved.
+    assert workdir.load_config().seed == 4
 
 
 def test_a_trailing_slash_changes_nothing(tmp_path):
     trained(tmp_path / "run")
-    Workdir(f"{tmp_path / 'run'}/").claim(config(), restart=True)
+    claim(Workdir(f"{tmp_path / 'run'}/"), config(), restart=True)
     assert sorted(os.listdir(tmp_path)) == ["run", "run.old1"]
 
 
 def test_a_folder_below_a_regular_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("text")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
-        for call in (lambda: Workdir(str(path)).check(config()), lambda: Workdir(str(path)).claim(config(), restart=False)):
+        for call in (lambda: Workdir(str(path)).check(config()), lambda: claim(Workdir(str(path)), config(), restart=False)):
             message = refusal(call)
             assert message.startswith(f"The run cannot be written to {path} (") and message.endswith("another --workdir.")
     assert (tmp_path / "file").read_text() == "text"
@@ -189,7 +205,7 @@ def test_a_damaged_configuration_is_told_in_one_sentence_and_stays(tmp_path, con
     (tmp_path / "run" / "config.json").write_bytes(content)
     message = refusal(workdir.load_config)
     assert message.startswith(f"{tmp_path / 'run' / 'config.json'} is damaged: ")
-    assert refusal(workdir.claim, config(), restart=False) == message
+    assert refusal(claim, workdir, config(), restart=False) == message
     assert (tmp_path / "run" / "config.json").read_bytes() == content
 
 

@@ -109,7 +109,8 @@ def trainer(folder: Any, *assignments: str, strategy: Optional[tf.distribute.Str
     """
     tf.keras.backend.clear_session()
     settings, workdir = config(*assignments), Workdir(os.fspath(folder))
-    workdir.claim(settings, restart=False)
+    with workdir.claim(settings, restart=False):
+        pass
     splits = {split: data.load_configured(settings.data, split, data_dir=None) for split in ("train", "val")}
     return Trainer(settings, workdir, splits, strategy)
 

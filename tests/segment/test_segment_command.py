@@ -50,7 +50,8 @@ def run(tmp_path_factory):
     """The folder of a run whose best mask network has weights as they begin, with the regions in reverse order."""
     tf.keras.utils.set_random_seed(0)
     workdir, config = Workdir(str(tmp_path_factory.mktemp("runs") / "run")), tiny.config()
-    workdir.claim(config, restart=False)
+    with workdir.claim(config, restart=False):
+        pass
     network = build_mask_network(config.model)
     network(tf.zeros([1, 32, 32, 3]))
     Checkpoints(workdir.file("best"), 1, mask_network=network).save(3)

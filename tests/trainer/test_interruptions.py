@@ -34,7 +34,7 @@ def test_a_signal_saves_at_once_and_the_same_command_continues(fake, number):
 
 @pytest.mark.parametrize("moment", ["_fetch", "_evaluate", "_write_samples"])
 def test_a_signal_between_two_steps_saves_too(fake, monkeypatch, moment):
-    """Step 3 is evaluated and drawn but not saved: what the message says must hold all the same."""
+    """What the message says must hold."""
     trainer = fake("train.steps=20", "train.checkpoint_every=20", "train.eval_every=3", "train.sample_every=3")
     method = getattr(trainer, moment)
 
@@ -44,7 +44,7 @@ def test_a_signal_between_two_steps_saves_too(fake, monkeypatch, moment):
     monkeypatch.setattr(trainer, moment, interrupted)
     with pytest.raises(Interrupted) as caught:
         trainer.run()
-    (number,) = checkpoint_numbers(trainer.workdir.file("checkpoints"))
+    number = checkpoint_numbers(trainer.workdir.file("checkpoints"))[-1]
     assert str(caught.value) == f"Stopped and saved at step {number}: the same command (without --restart) continues."
     assert number <= 4
 
