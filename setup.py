@@ -3,8 +3,9 @@ import re
 import sys
 
 if not (3, 9) <= sys.version_info[:2] < (3, 12):
-    sys.exit("ReDO-TF needs Python 3.9, 3.10 or 3.11, which TensorFlow 2.15 is built for; this is Python %d.%d."
-             % sys.version_info[:2])
+    sys.stderr.write("ReDO-TF needs Python 3.9, 3.10 or 3.11, which TensorFlow 2.15 is built for; this is Python %d.%d.\n"
+                     % sys.version_info[:2])
+    sys.exit(2)
 
 from setuptools import find_packages, setup
 
