@@ -4,7 +4,8 @@
 
 A starting point, not tuned and not yet trained on these pictures: everything but the data set is configs/lfw_cpu.py's, and
 λ_B = 0, since many of these flowers fill the picture.
-Masks are found sooner at 32×32: configs/lfw_cpu.py says how to begin with them.
+Masks are found sooner at 32×32: configs/lfw_cpu.py says how to begin with them, but add --set objective.lambda_border=0 to
+the first of its two runs.
 """
 from configs import lfw_cpu
 

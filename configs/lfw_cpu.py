@@ -1,7 +1,7 @@
 """LFW at 64×64 for a computer without a GPU: two runs, the second of which begins with the masks of the first.
 
   python -m redo_tf.train --dataset=lfw --config=configs/lfw32_cpu.py --data_dir=ARCHIVES --workdir=runs/lfw32
-  python -m redo_tf.train --dataset=lfw --config=configs/lfw_cpu.py --data_dir=ARCHIVES --set train.begin_with=runs/lfw32 --set optimizer.mask_delay=2000
+  python -m redo_tf.train --dataset=lfw --config=configs/lfw_cpu.py --data_dir=ARCHIVES --workdir=runs/lfw64 --set train.begin_with=runs/lfw32 --set optimizer.mask_delay=2000
 
 Faces are found far sooner at 32×32 than at 64×64. f then learns those masks at its new size, and waits until G and D, which
 are new, paint well enough to teach it anything.
