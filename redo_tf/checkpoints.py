@@ -69,10 +69,11 @@ class Checkpoints:
         matches = (re.fullmatch(r"ckpt-(\d+)\.index", name) for name in os.listdir(self.folder))
         return [os.path.join(self.folder, f"ckpt-{number}") for number in sorted(int(match[1]) for match in matches if match)]
 
-    def sweep(self) -> None:
-        """Deletes what saves that were cut off have left, which TensorFlow does not list: half a checkpoint, or one too many."""
-        kept = {os.path.basename(prefix) for prefix in self.prefixes()[-self.kept:]}
-        for name in os.listdir(self.folder) if os.path.isdir(self.folder) else []:
+    def sweep(self, restored: str) -> None:
+        """Deletes what saves that were cut off have left, which TensorFlow does not list: half a checkpoint, or one too many;
+        not the one that was restored, which may be older than the newest few if these are damaged."""
+        kept = {os.path.basename(prefix) for prefix in (restored, *self.prefixes()[-self.kept:])}
+        for name in os.listdir(self.folder):
             match, path = re.match(r"(ckpt-\d+)[._]", name), os.path.join(self.folder, name)
             if match and match[1] not in kept:
                 shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)

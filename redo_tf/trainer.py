@@ -116,10 +116,10 @@ class Trainer:
 
     def _resume(self) -> None:
         prefix = self.checkpoints.restore_newest()
-        self.checkpoints.sweep()
         step, restarts = self._progress("step"), self._progress("restarts")
         self.workdir.forget_metrics_after(restarts, step if prefix else -1)
         if prefix:
+            self.checkpoints.sweep(prefix)
             logging.info("Continuing from step %d.", step)
         else:
             parameters = sum(int(tf.size(w)) for network in networks(self.model).values() for w in network.trainable_variables)

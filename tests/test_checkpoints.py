@@ -114,6 +114,26 @@ def test_what_a_killed_save_leaves_is_harmless(tmp_path):
     assert restored(tmp_path) == (2.0, str(tmp_path / "ckpt-2"))
 
 
+def test_what_saves_that_were_cut_off_have_left_is_swept_up(tmp_path):
+    save(tmp_path, 1.0, 2.0, 3.0, kept=3)
+    (tmp_path / "ckpt-4_temp").mkdir()
+    (tmp_path / "ckpt-4_temp" / "part-00000-of-00001.data-00000-of-00001").write_bytes(b"half")
+    (tmp_path / "ckpt-5.data-00000-of-00001").write_bytes(b"data without its index")
+    (tmp_path / "ckpt-3 (copy).index").write_bytes(b"a person's")
+    truncate(tmp_path / "ckpt-3.index")
+    checkpoints = Checkpoints(str(tmp_path), 1, value=tf.Variable(tf.zeros([1000])))
+    checkpoints.sweep(checkpoints.restore_newest())
+    left = {"checkpoint", "ckpt-3 (copy).index", *(f"ckpt-{i}.{part}" for i in (2, 3) for part in ("index", "data-00000-of-00001"))}
+    assert set(os.listdir(tmp_path)) == left  # 2 was restored, 3 is the newest, though damaged.
+
+
+def test_a_checkpoint_that_lacks_a_variable_is_told(tmp_path):
+    save(tmp_path, 1.0)
+    more = Checkpoints(str(tmp_path), 1, value=tf.Variable(tf.zeros([1000])), more=tf.Variable(1.0))
+    with pytest.raises(UserError, match=f"^Checkpoint {tmp_path}/ckpt-1 lacks variables of this version's networks"):
+        more.restore_newest()
+
+
 def test_a_lost_list_of_checkpoints_is_harmless(tmp_path):
     save(tmp_path, 1.0, 2.0)
     os.unlink(tmp_path / "checkpoint")
