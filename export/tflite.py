@@ -66,8 +66,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
     """
     if not path.endswith(".tflite") or os.path.isdir(path):
         raise UserError(f"--output={path} is not the name of a .tflite file: choose one.")
-    config = workdir.load_config()
-    config.data.mask_dir = mask_dir or config.data.mask_dir
+    config = workdir.load_config(mask_dir)
     tf.keras.mixed_precision.set_global_policy("float32")
     network, row = load_mask_network(workdir)
     order = row["val/order"]

@@ -128,8 +128,7 @@ def verify(path: str, workdir: Workdir, data_dir: Optional[str], runtime: str, p
            mask_dir: Optional[str] = None) -> Dict[str, Any]:
     """All of it: the fields of `compare`, and `latency`, a list of what `latencies` returns. `mask_dir` takes the place of
     the run's own."""
-    config = workdir.load_config()
-    config.data.mask_dir = mask_dir or config.data.mask_dir
+    config = workdir.load_config(mask_dir)
     exported, run = segmenter.load(path, interpreter(runtime)), segmenter.load(workdir.path)
     if exported.regions != run.regions or exported.card["image_size"] != run.card["image_size"]:
         raise UserError(f"{path} is not of the run {workdir.path}: regions or sizes differ; check --workdir.")

@@ -24,8 +24,8 @@ from redo_tf.files import write_text
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("split", "val", ["train", "val", "test"], "Which pictures to score.")
 # Other commands have flags of these names too, and one process may import them all.
+flags.DEFINE_enum("split", "val", ["train", "val", "test"], "Which pictures to score.", allow_override=True)
 flags.DEFINE_integer("batch_size", 64, "Pictures at a time.", lower_bound=1, allow_override=True)
 MODEL = flags.DEFINE_string("model", None, "A SavedModel, a .tflite file or a run, instead of --workdir.",
                             allow_override=True)
@@ -43,8 +43,7 @@ def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_si
     Raises:
       UserError: no run, no data, or a split without masks.
     """
-    config = workdir.load_config()
-    config.data.mask_dir = mask_dir or config.data.mask_dir
+    config = workdir.load_config(mask_dir)
     tf.keras.mixed_precision.set_global_policy(config.train.precision)
     network, row = segmenter.load_mask_network(workdir)
     segment = compile_segmenter(network, config.data.image_size)

@@ -22,10 +22,10 @@ from redo_tf.segmentation import label_names
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output", "redraw.png", "Picture to write.")
+flags.DEFINE_string("output", "redraw.png", "Picture to write.", allow_override=True)
 flags.DEFINE_string("gif", None, "Also write an animation here.")
-flags.DEFINE_enum("split", "val", list(data.SPLITS), "Which pictures to redraw.")
-flags.DEFINE_integer("images", 8, "How many pictures, from the first of the split.", lower_bound=1)
+flags.DEFINE_enum("split", "val", list(data.SPLITS), "Which pictures to redraw.", allow_override=True)
+flags.DEFINE_integer("images", 8, "How many pictures, from the first of the split.", lower_bound=1, allow_override=True)
 flags.DEFINE_integer("columns", 3, "How often each region is redrawn.", lower_bound=1)
 flags.DEFINE_integer("z_seed", 0, "Seed of the z.", lower_bound=0)
 
@@ -36,8 +36,7 @@ def main() -> None:
     if not cli.WORKDIR.value:
         raise UserError("Which run? Give its folder as --workdir=…")
     workdir = Workdir(cli.WORKDIR.value)
-    redrawer, config = Redrawer(workdir), workdir.load_config()
-    config.data.mask_dir = cli.MASK_DIR.value or config.data.mask_dir
+    redrawer, config = Redrawer(workdir), workdir.load_config(cli.MASK_DIR.value)
     split = data.load_configured(config.data, FLAGS.split, cli.DATA_DIR.value)
     images = np.asarray(split.images[:FLAGS.images])
     masks = redrawer.masks(images)

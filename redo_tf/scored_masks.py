@@ -55,8 +55,7 @@ def segment_split(workdir: Workdir, split: str, data_dir: Optional[str], mask_di
     Raises:
       UserError: no run, no data, or a split without masks.
     """
-    config = workdir.load_config()
-    config.data.mask_dir = mask_dir or config.data.mask_dir
+    config = workdir.load_config(mask_dir)
     tf.keras.mixed_precision.set_global_policy(config.train.precision)
     network, row = load_mask_network(workdir)
     pictures = data.load_configured(config.data, split, data_dir)

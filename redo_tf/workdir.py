@@ -29,19 +29,21 @@ class Workdir:
     def file(self, *names: str) -> str:
         return os.path.join(self.path, *names)
 
-    def load_config(self) -> Config:
-        """The configuration of the run.
+    def load_config(self, mask_dir: Optional[str] = None) -> Config:
+        """The configuration of the run, with another folder of masks where one is given, as these may have moved.
 
         Raises:
           UserError: there is no run here, or its config.json is damaged.
         """
         try:
             with open(self.file("config.json"), encoding="utf-8") as file:
-                return configuration.from_json(file.read())
+                config = configuration.from_json(file.read())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(f"{self.path} holds no run (no config.json): train one there, or check --workdir.") from error
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.file('config.json')} is damaged: {error}") from error
+        config.data.mask_dir = mask_dir or config.data.mask_dir
+        return config
 
     def check(self, config: Config, pictures: Optional[Dict[str, str]] = None) -> None:
         """Whether a run of this configuration can be begun or continued here; changes nothing.

@@ -95,7 +95,7 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
 
     Args:
       config: that this command's flags stand for.
-      changes: name → what sets the run apart, as for --set.
+      changes: name → what sets the run apart, as for --set; nothing of data.
       folder: of all runs.
       may_fail: go on to the next run after one that diverged.
 
@@ -109,8 +109,8 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
     """
     places = {name: Workdir(folder.file(name)) for name in changes}
     configs = {name: overridden(config, assignments) for name, assignments in changes.items()}
-    finished = {name: is_finished(places[name], configs[name], data.fingerprints(configs[name].data, cli.DATA_DIR.value))
-                for name in changes}
+    pictures = data.fingerprints(config.data, cli.DATA_DIR.value)
+    finished = {name: is_finished(places[name], configs[name], pictures) for name in changes}
     failed = []
     with StopSignals() as signals:
         for number, (name, assignments) in enumerate(changes.items(), start=1):

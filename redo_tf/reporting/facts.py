@@ -87,10 +87,10 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
     Raises:
       UserError: there is no run, or its config.json is damaged.
     """
-    config, rows = workdir.load_config(), workdir.metrics()
+    config, rows = workdir.load_config(mask_dir), workdir.metrics()
     scores, masks, remark = _recorded_scores(workdir, rows), None, None
     try:
-        if _is_prepared(config, split, data_dir, mask_dir):
+        if _is_prepared(config, split, data_dir):
             logging.info("Segmenting the %s pictures of %s.", split, name)
             segmented = segment_split(workdir, split, data_dir, mask_dir)
             masks = split, png(draw(segmented, choose(segmented.accuracy, segmented.iou, MASKS_SHOWN, seed=0)))
@@ -126,11 +126,9 @@ def _recorded_scores(workdir: Workdir, rows: List[Dict[str, Any]]) -> Dict[str, 
     return scores
 
 
-def _is_prepared(config: Config, split: str, data_dir: Optional[str], mask_dir: Optional[str]) -> bool:
+def _is_prepared(config: Config, split: str, data_dir: Optional[str]) -> bool:
     """Reports prepare no data: that can take long, and room."""
-    options = data.options(config.data, data_dir)
-    options["mask_dir"] = mask_dir or options["mask_dir"]
-    return data.find(config.data.dataset, split, **options) is not None
+    return data.find(config.data.dataset, split, **data.options(config.data, data_dir)) is not None
 
 
 def _samples(workdir: Workdir, rows: List[Dict[str, Any]], most: int) -> List[Tuple[str, bytes]]:
