@@ -20,7 +20,7 @@ from redo_tf.workdir import Workdir, names_of
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("runs", [], "Folders of runs, separated by commas.")
-flags.DEFINE_string("output", "curves.png", "Picture to write.")
+flags.DEFINE_string("output", "curves.png", "Picture to write.", allow_override=True)
 
 
 def plot(runs: Dict[str, Sequence[Row]]) -> bytes:

@@ -19,8 +19,9 @@ from redo_tf.reporting.page import page
 from redo_tf.workdir import Workdir, names_of
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output", "report.html", "File to write.")
-flags.DEFINE_enum("split", "val", list(data.SPLITS), "Which pictures to score and to show the best and worst masks of.")
+flags.DEFINE_string("output", "report.html", "File to write.", allow_override=True)
+flags.DEFINE_enum(
+    "split", "val", list(data.SPLITS), "Which pictures to score and to show the best and worst masks of.", allow_override=True)
 flags.DEFINE_integer("samples", 40, "At most so many sample grids of each run, evenly chosen; 0: all.", lower_bound=0)
 
 

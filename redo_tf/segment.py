@@ -35,15 +35,17 @@ from redo_tf.photos.finding import find
 from redo_tf.photos.pipeline import exit_code, segment
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "A run's folder, a SavedModel, a .tflite file, or lfw, which comes with the package.")
+flags.DEFINE_string(
+    "model", None, "A run's folder, a SavedModel, a .tflite file, or lfw, which comes with the package.", allow_override=True)
 flags.DEFINE_string(
     "input", None, "A picture, a folder (with all folders below), a glob, or - for paths on stdin, one a line.")
-flags.DEFINE_string("output", None, "Folder of the results.")
+flags.DEFINE_string("output", None, "Folder of the results.", allow_override=True)
 flags.DEFINE_bool("overlay", False, "Also draw the masks over the pictures.")
 flags.DEFINE_bool("probabilities", False, "Also write the probability of being object.")
 flags.DEFINE_bool(
     "overwrite", False, "Segment anew what is done already, and replace the results of pictures that are no longer there.")
-flags.DEFINE_integer("batch_size", 16, "Pictures of one size that the network sees at a time.", lower_bound=1)
+flags.DEFINE_integer(
+    "batch_size", 16, "Pictures of one size that the network sees at a time.", lower_bound=1, allow_override=True)
 flags.DEFINE_integer("workers", usable_cores(), "Threads that decode and write pictures.", lower_bound=1)
 
 

@@ -20,9 +20,9 @@ from redo_tf.scored_masks import choose, draw, segment_split
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("output", "masks.png", "Picture to write.")
-flags.DEFINE_enum("split", "test", list(data.SPLITS), "Which pictures to choose from.")
-flags.DEFINE_integer("images", 6, "How many pictures of each group.", lower_bound=1)
+flags.DEFINE_string("output", "masks.png", "Picture to write.", allow_override=True)
+flags.DEFINE_enum("split", "test", list(data.SPLITS), "Which pictures to choose from.", allow_override=True)
+flags.DEFINE_integer("images", 6, "How many pictures of each group.", lower_bound=1, allow_override=True)
 flags.DEFINE_integer("seed", 0, "Seed of the random group.", lower_bound=0)
 
 
