@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import os
 from typing import Callable, Iterable, Iterator, TypeVar
+
+from redo_tf.environment import usable_cores
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 def ordered_map(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """`map` on one thread for each core; takes only a few items more than it has given results."""
-    workers = os.cpu_count() or 1
+    """`map` on one thread for each core that the process may use; takes only a few items more than it has given results."""
+    workers = usable_cores()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         pending = collections.deque()
         for item in items:
