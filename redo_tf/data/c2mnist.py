@@ -36,7 +36,7 @@ def read_idx(path: pathlib.Path, dimensions: int) -> np.ndarray:
     """Reads a gzipped file of MNIST's idx format, uint8 with `dimensions` dimensions.
 
     Raises:
-      UserError: the file is damaged, cut short, or of another kind.
+      UserError: the file is damaged, cut short, or of another kind; or it cannot be read.
     """
     try:
         with gzip.open(path, "rb") as file:
@@ -46,8 +46,10 @@ def read_idx(path: pathlib.Path, dimensions: int) -> np.ndarray:
             raise ValueError(f"not an idx file of bytes in {dimensions} dimensions")
         shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
         return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
-    except (EOFError, OSError, ValueError, struct.error, zlib.error) as error:
+    except (EOFError, gzip.BadGzipFile, ValueError, struct.error, zlib.error) as error:
         raise archives.damaged(path, error) from error
+    except OSError as error:
+        raise UserError(f"Cannot read {path} ({error}): check the file and its permissions.") from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from typing import ContextManager, Iterator, List, Optional, Sequence, Tuple, Type
+from typing import ContextManager, Iterator, List, Optional, Sequence, Tuple, Type, Union
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -83,12 +83,20 @@ def exclusive(folder: pathlib.Path) -> ContextManager[None]:
         str(folder), lambda: logging.info("Waiting for another process that prepares data in %s.", folder))
 
 
+def _lies_in(path: Union[str, bytes], folder: pathlib.Path) -> bool:
+    """Whether links, followed, lead to the folder or below it."""
+    return pathlib.Path(os.path.realpath(os.fsdecode(path))).is_relative_to(os.path.realpath(folder))
+
+
 @contextlib.contextmanager
 def writing_to(folder: pathlib.Path) -> Iterator[None]:
-    """Tells a full disk and the like in one sentence."""
+    """Tells a full disk and the like in one sentence; what is said of a file elsewhere, which is only read, passes."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
+        named = getattr(error, "filename", None)
+        if named is not None and not _lies_in(named, folder):
+            raise
         raise UserError(
             f"Cannot write to {folder} ({error}): make room there, or name another folder with --data_dir=FOLDER."
         ) from error
@@ -181,7 +189,8 @@ def prepare(
     root = first_writable(candidates)
     if downloads:
         sources = dataset.SOURCES.fullest(root if data_dir is None else data_dir)
-    with writing_to(root), exclusive(root):
+    # The archives may lie in the root itself.
+    with writing_to(root / dataset.name), exclusive(root):
         builder = dataset.at_size(root, image_size, resize, mask_dir)
         if not _is_ready(builder, sources):  # It is, if another process prepared it meanwhile.
             _remove_leftovers(builder)

@@ -159,6 +159,13 @@ def test_damaged_files_are_named(small_mnist, damage, leftovers):
     assert not leftovers(small_mnist)
 
 
+def test_a_file_that_cannot_be_read_is_not_said_to_be_damaged(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.mkdir()  # Which the system refuses to read even to root.
+    with pytest.raises(UserError, match=rf"^Cannot read {path} \(.*\): check the file and its permissions\.$"):
+        c2mnist.read_idx(path, 3)
+
+
 @pytest.fixture
 def host(small_mnist, tmp_path, monkeypatch):
     """Serves the four files on this machine, under checksums that TFDS is told of; the folder that is served."""

@@ -238,6 +238,35 @@ def test_full_disk(tmp_path, monkeypatch, leftovers, step):
     assert not [path for path in leftovers(tmp_path) if "tfrecord" not in path.name]
 
 
+@pytest.mark.parametrize("name", ["lfw-funneled.tgz", "splits/train.txt"])
+def test_an_archive_that_must_not_be_read_is_not_said_to_be_written(small_lfw, monkeypatch, leftovers, name):
+    opened = pathlib.Path.open  # Root may read any file, so the refusal is made here.
+
+    def refuse(path, *arguments, **options):
+        if path == small_lfw.folder / name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(pathlib.Path, "open", refuse)
+    with pytest.raises(PermissionError) as raised:
+        load("lfw", "val", data_dir=small_lfw.folder, image_size=16)
+    assert raised.value.filename == str(small_lfw.folder / name)
+    assert not leftovers(small_lfw.folder)
+
+
+@pytest.mark.parametrize("name, is_told", [("there/record", True), ("there", True), ("elsewhere", False), (None, True)])
+def test_only_what_is_written_is_said_to_be(tmp_path, monkeypatch, name, is_told):
+    """Whether paths are absolute or not, and through links."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    for folder in ("there", tmp_path / "there", "link"):
+        for path in (name, name and str(tmp_path / name)):
+            error = OSError(errno.EACCES, "Permission denied", path)
+            with pytest.raises(UserError if is_told else PermissionError):
+                with storage.writing_to(pathlib.Path(folder)):
+                    raise error
+
+
 def test_damaged_prepared_data(tmp_path):
     _load(tmp_path)
     record = next(tmp_path.rglob("*val.tfrecord*"))
