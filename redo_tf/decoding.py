@@ -105,7 +105,9 @@ def _rgb(image: Image.Image) -> Image.Image:
         raise PictureError("has floating-point pixels, whose range is not known: save it with 8 or 16 bits")
     if image.mode == "I" or image.mode.startswith("I;16"):  # `convert` would cut off all that is above 255.
         values = np.array(image)
+        transparent = values == image.info.get("transparency", -1)
         values >>= 8
+        values[transparent] = 255
         image = Image.fromarray(np.clip(values, 0, 255, out=values).astype(np.uint8))
     elif image.has_transparency_data:
         image = image if image.mode == "RGBA" else image.convert("RGBA")

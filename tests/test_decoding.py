@@ -121,6 +121,16 @@ def test_16_bits_keep_their_upper_8(tmp_path, value, expected):
     assert np.unique(read(str(tmp_path / "a.png"))).tolist() == [expected]
 
 
+@pytest.mark.parametrize("transparent, expected", [
+    (None, [0, 0, 156, 156]), (0, [255, 0, 156, 156]), (40_000, [0, 0, 255, 156])])
+def test_a_transparent_grey_of_16_bits_is_white(tmp_path, transparent, expected):
+    path = tmp_path / "a.png"
+    options = {} if transparent is None else {"transparency": transparent}
+    Image.fromarray(np.array([[0, 1, 40_000, 40_001]], np.uint16)).save(path, **options)
+    for picture in (read(path), read_fitted(path, own_size, BILINEAR, no_limit)[0]):
+        assert np.asarray(picture).tolist() == [[[grey] * 3 for grey in expected]]
+
+
 @pytest.mark.parametrize("suffix, options", [
     ("png", {}), ("webp", {"lossless": True}), ("tif", {}), ("jpg", {"quality": 95, "subsampling": 0})])
 @pytest.mark.parametrize("orientation", range(1, 9))
