@@ -27,6 +27,7 @@ from redo_tf.metrics import UNLABELLED
 
 FEWEST_PICTURES = 10
 SHORTEST_SIDE = 8  # Of a picture, in pixels; smaller ones are icons, tracking pixels, mistakes.
+LAST_OBJECT = 30  # The highest number of an object in a mask; what is above is a grey.
 
 
 class Tree:
@@ -91,7 +92,8 @@ def _is_grey(mask: Image.Image) -> bool:
 def to_labels(mask: Image.Image) -> np.ndarray:
     """A person's mask → labels uint8 [H, W]: 0 background, 1 object, 255 no label.
 
-    Read as labels if there is a 1 and else nothing but 0 and 255. Otherwise the object is what is lighter than mid-grey.
+    Read as labels if there is a 1 and nothing above `LAST_OBJECT` but 255: each but 0 and 255 is an object's. Otherwise the
+    object is what is lighter than mid-grey.
 
     In a picture with a palette the object is whatever is not black; but where index 1 is used index 255 is no label, as in
     PASCAL VOC's, which number their objects from 1. Where the palette gives every pixel the grey of its index the picture
@@ -103,8 +105,9 @@ def to_labels(mask: Image.Image) -> np.ndarray:
         return np.where(void, np.uint8(UNLABELLED), labels)
     wide = mask.mode == "I" or mask.mode.startswith("I;16")
     values = np.asarray(mask if wide else mask.convert("RGB").convert("L"))
-    if np.any(values == 1) and np.isin(values, (0, 1, UNLABELLED)).all():
-        return values.astype(np.uint8)
+    void = values == UNLABELLED
+    if np.any(values == 1) and np.all(void | (values <= LAST_OBJECT)):
+        return np.where(void, np.uint8(UNLABELLED), values > 0)
     return (values > (32_767 if wide else 127)).astype(np.uint8)
 
 

@@ -146,6 +146,10 @@ GREYS = [(grey, grey, grey) for grey in range(256)]
     (Image.fromarray(np.array([[0, 1, 255]], np.uint8)), [0, 1, 255]),  # Labels.
     (Image.fromarray(np.array([[0, 1, 1]], np.uint8)), [0, 1, 1]),
     (Image.fromarray(np.array([[0, 0, 0]], np.uint8)), [0, 0, 0]),
+    (Image.fromarray(np.array([[0, 1, 2, 30, 255]], np.uint8)), [0, 1, 1, 1, 255]),  # Of several objects.
+    (Image.fromarray(np.array([[0, 1, 2, 255]], np.uint16)), [0, 1, 1, 255]),
+    (Image.fromarray(np.array([[0, 1, 31, 255]], np.uint8)), [0, 0, 0, 1]),  # No such number: grey, …
+    (Image.fromarray(np.array([[0, 2, 3, 255]], np.uint8)), [0, 0, 0, 1]),  # … as without a 1.
     (Image.fromarray(np.array([[False, True, True]])), [0, 1, 1]),
     (Image.fromarray(np.array([[0, 40_000, 65_535]], np.uint16)), [0, 1, 1]),
     (Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255], [9, 9, 9]]], np.uint8)), [0, 1, 0]),
@@ -156,6 +160,7 @@ GREYS = [(grey, grey, grey) for grey in range(256)]
     (_with_palette(VOC, [0, 2, 255]), [0, 1, 1]),  # … which is only known beside a 1.
     (_with_palette(VOC[:2], [0, 1, 255]), [0, 1, 255]),  # Its colour may be missing.
     (_with_palette(GREYS, [0, 1, 255]), [0, 1, 255]),  # As without a palette.
+    (_with_palette(GREYS, [0, 1, 2, 255]), [0, 1, 1, 255]),
     (_with_palette(GREYS, [0, 1, 100, 200, 255]), [0, 0, 0, 1, 1])])
 def test_what_a_mask_means(mask, labels):
     assert folder.to_labels(mask).tolist() == [labels]
