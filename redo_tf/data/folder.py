@@ -1,8 +1,8 @@
 """A folder of a person's own pictures, with masks if there are any.
 
-Every .jpg, .jpeg, .png, .webp and .bmp file in the folder and below is a picture. Those that cannot be read are named
-once and left out. The rest is split by the names of the files. A mask is a picture of the same name, whatever its
-extension, at the same place below the folder of masks.
+Every .jpg, .jpeg, .png, .webp and .bmp file in the folder and below is a picture, unless it is a mask. Those that cannot
+be read are named once and left out. The rest is split by the names of the files. A mask has its picture's name, whatever
+its extension, at the same place below the folder of masks; or it lies beside its picture and is called NAME_mask.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
-from typing import Dict, Iterator, List, Mapping, Optional
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -27,6 +27,10 @@ from redo_tf.metrics import UNLABELLED
 
 FEWEST_PICTURES = 10
 SHORTEST_SIDE = 8  # Of a picture, in pixels; smaller ones are icons, tracking pixels, mistakes.
+
+MASKS = "masks"  # A folder of masks that lies among the pictures.
+BESIDE = "_mask"  # Ends the name of a mask that lies beside its picture.
+_EXTENSIONS = (".png", ".bmp", ".webp", ".jpg", ".jpeg")  # Of several masks of a picture, a lossless one goes first.
 LAST_OBJECT = 30  # The highest number of an object in a mask; what is above is a grey.
 
 
@@ -111,12 +115,71 @@ def to_labels(mask: Image.Image) -> np.ndarray:
     return (values > (32_767 if wide else 127)).astype(np.uint8)
 
 
-def _find_mask(mask_dir: Optional[pathlib.Path], name: str) -> Optional[pathlib.Path]:
-    if mask_dir is None:
+class _Finder:
+    """Finds files by their names without extensions, which may be in any case.
+
+    Remembers no names, of which there may be millions, but the few extensions that occur: each of them is tried.
+    """
+
+    def __init__(self, folder: pathlib.Path, extensions: Iterable[str]):
+        self._folder = folder
+        self._extensions = sorted(extensions, key=lambda known: (_EXTENSIONS.index(known.lower()), known.swapcase()))
+
+    @classmethod
+    def below(cls, folder: pathlib.Path) -> _Finder:
+        return cls(folder, {os.path.splitext(name)[1] for name in picture_tree.walk(folder)})
+
+    def find(self, stem: str) -> Optional[pathlib.Path]:
+        paths = (self._folder / (stem + extension) for extension in self._extensions)
+        return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _masks_among(folder: pathlib.Path) -> Optional[pathlib.Path]:
+    """The subfolder `masks` of a folder of pictures, if it holds a mask of any of them; else it is one of pictures."""
+    masks = folder / MASKS
+    if not masks.is_dir():
         return None
-    stem = mask_dir / os.path.splitext(name)[0]
-    candidates = (stem.with_name(stem.name + extension) for extension in (".png", ".bmp", ".webp", ".jpg", ".jpeg"))
-    return next((path for path in (*candidates, mask_dir / name) if path.is_file()), None)
+    finder = _Finder.below(masks)
+    stems = (os.path.splitext(name)[0] for name in picture_tree.walk(folder, [masks]))
+    return masks if any(finder.find(stem) for stem in stems) else None
+
+
+class _Contents:
+    """The pictures of a folder, and the mask of each.
+
+    Args:
+      folder: of the pictures.
+      mask_dirs: folders that hold no pictures; of several, the masks of the first one are used.
+
+    Attributes:
+      mask_dir: that one; None if there is none.
+    """
+
+    def __init__(self, folder: pathlib.Path, mask_dirs: Sequence[pathlib.Path]):
+        self._folder, self._mask_dirs = folder, mask_dirs
+        self.mask_dir = mask_dirs[0] if mask_dirs else None
+        names = picture_tree.walk(folder, mask_dirs)
+        kinds = {(stem.endswith(BESIDE), extension) for stem, extension in map(os.path.splitext, names)}
+        self._files = _Finder(folder, {extension for _, extension in kinds})
+        self._beside = _Finder(folder, {extension for beside, extension in kinds if beside})
+        self._apart = _Finder.below(self.mask_dir) if self.mask_dir else _Finder(folder, ())
+
+    def pictures(self, on_error: Optional[picture_tree.OnError] = None) -> Iterator[str]:
+        """Names of all that are no masks, readable or not; `on_error` as for `picture_tree.walk`."""
+        return (name for name in picture_tree.walk(self._folder, self._mask_dirs, on_error) if not self._is_mask(name))
+
+    def _is_mask(self, name: str) -> bool:
+        stem = os.path.splitext(name)[0]
+        return stem.endswith(BESIDE) and self._files.find(stem[:-len(BESIDE)]) is not None
+
+    def mask_apart(self, name: str) -> Optional[pathlib.Path]:
+        return self._apart.find(os.path.splitext(name)[0])
+
+    def mask_beside(self, name: str) -> Optional[pathlib.Path]:
+        return self._beside.find(os.path.splitext(name)[0] + BESIDE)
+
+    def mask(self, name: str) -> Optional[pathlib.Path]:
+        return self.mask_apart(name) or self.mask_beside(name)
 
 
 def _read_mask(path: Optional[pathlib.Path], size) -> np.ndarray:
@@ -140,10 +203,12 @@ class Folder(PhotographBuilder):
     """TFDS builder of a person's own pictures: a tenth, at most 1,000, for each of val and test."""
 
     name = picture_tree.PREPARED
-    VERSION = tfds.core.Version("2.0.0")  # To be raised when any picture or mask changes, as in the other data sets.
+    VERSION = tfds.core.Version("3.0.0")  # To be raised when any picture or mask changes, as in the other data sets.
     RELEASE_NOTES = {
         "1.0.0": "First release.",
         "2.0.0": "Index 255 of masks with a palette has no label; pictures are kept without their colour profiles.",
+        "3.0.0": "Masks among the pictures are masks, found by extensions in any case; grey ones may hold labels of several "
+                 "objects; a transparent grey of 16 bits is white.",
     }
     SOURCES = Tree()
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Name the folder of the pictures as --manual_dir."
@@ -161,55 +226,62 @@ class Folder(PhotographBuilder):
             config.name += "_masks_" + hashlib.sha256(os.fsencode(mask_dir.resolve())).hexdigest()[:8]
         return config
 
-    @property
-    def _mask_dirs(self):
-        return () if self.builder_config.mask_dir is None else (self.builder_config.mask_dir,)
+    def _mask_dirs(self, folder: pathlib.Path) -> List[pathlib.Path]:
+        """Folders of masks, which are not entered for pictures; the first one's are used."""
+        return [path for path in (self.builder_config.mask_dir, _masks_among(folder)) if path]
 
     def fingerprint(self, folder: pathlib.Path) -> Dict[str, str]:
-        prints = {"pictures": picture_tree.fingerprint(folder, self._mask_dirs)}
-        for mask_dir in self._mask_dirs:
-            prints["masks"] = picture_tree.fingerprint(mask_dir)
+        mask_dirs = self._mask_dirs(folder)
+        prints = {"pictures": picture_tree.fingerprint(folder, mask_dirs)}  # With the masks that lie beside them.
+        if mask_dirs:
+            prints["masks"] = picture_tree.fingerprint(mask_dirs[0])
         return prints
 
     def _split_generators(self, dl_manager):
         folder = self._source_folder(dl_manager)
-        division = picture_tree.Division(self._readable(folder))
+        contents = _Contents(folder, self._mask_dirs(folder))
+        division = picture_tree.Division(self._readable(folder, contents))
         if len(division) < FEWEST_PICTURES:
             raise UserError(
                 f"{folder} holds {len(division)} readable pictures ({', '.join(picture_tree.EXTENSIONS)}), and "
                 f"{FEWEST_PICTURES} are the fewest to train on: add more, or name another folder with --data_dir=FOLDER."
             )
         return {
-            split: self._with_bar(split, division.sizes[split], self._generate_examples(folder, split, division))
+            split: self._with_bar(split, division.sizes[split], self._generate_examples(folder, contents, split, division))
             for split in ("train", "val", "test")
         }
 
-    def _readable(self, folder: pathlib.Path) -> Iterator[str]:
-        """Names of the pictures that look readable; the others are reported."""
-        masks = 0
-        for name in picture_tree.walk(folder, self._mask_dirs, lambda path, error: logging.warning(
+    def _readable(self, folder: pathlib.Path, contents: _Contents) -> Iterator[str]:
+        """Names of the pictures that look readable; the others are reported, and so is where the masks are."""
+        apart = beside = 0
+        for name in contents.pictures(lambda path, error: logging.warning(
                 "%s cannot be entered (%s): left out.", path, error.strerror)):
             if not _is_left_out(folder / name):
-                masks += _find_mask(self.builder_config.mask_dir, name) is not None
+                apart += contents.mask_apart(name) is not None
+                beside += contents.mask_beside(name) is not None
                 yield name
-        if self._mask_dirs and not masks:
+        if self.builder_config.mask_dir and not apart:
             raise UserError(
-                f"--mask_dir={self._mask_dirs[0]} holds no mask of any picture of {folder}: masks have their pictures' "
+                f"--mask_dir={contents.mask_dir} holds no mask of any picture of {folder}: masks have their pictures' "
                 "names and lie in the same subfolders."
             )
+        if contents.mask_dir:
+            logging.info("%s is taken for the folder of masks; pictures with a mask there: %d.", contents.mask_dir, apart)
+        if beside:
+            logging.info("Pictures with a mask beside them, NAME%s: %d.", BESIDE, beside)
 
-    def _generate_examples(self, folder: pathlib.Path, split: str, division: picture_tree.Division):
+    def _generate_examples(self, folder: pathlib.Path, contents: _Contents, split: str, division: picture_tree.Division):
         def example(name):
             try:
                 image = read_picture(folder / name)
             except PictureError as error:  # Its head was in order.
                 logging.warning("%s %s: left out.", folder / name, error)
                 return None
-            mask = _read_mask(_find_mask(self.builder_config.mask_dir, name), image.size)
+            mask = _read_mask(contents.mask(name), image.size)
             identifier = os.fsencode(name).decode("utf-8", "backslashreplace")
             return identifier, self._features(image, mask, identifier)
 
-        names = (name for name in picture_tree.walk(folder, self._mask_dirs) if division.split_of(name) == split)
+        names = (name for name in contents.pictures() if division.split_of(name) == split)
         found = False
         for item in ordered_map(example, names):
             if item is not None:

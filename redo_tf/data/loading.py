@@ -138,7 +138,7 @@ def load(
       image_size: side S: the short side is resized to S, then the centre cropped.
       resize: how images are resized: antialias, or nearest, as in the released
         code. Masks are always resized with nearest.
-      mask_dir: folder of the masks, for folder.
+      mask_dir: folder of the masks, for folder; by default its subfolder `masks`, if that holds a mask of any picture.
       stored_side: short side at which photographs are prepared; 0 for S, hence one resize from the published pixels
         on. A larger one serves several sizes, each of which then resizes a second time.
       download: whether to download missing files, as far as a host is known.

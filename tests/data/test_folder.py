@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from PIL import Image
 
 from redo_tf.data import folder, load, training_batches
@@ -128,6 +129,99 @@ def test_a_folder_of_masks_without_any_mask(photos, tmp_path):
         load("folder", "train", data_dir=photos, image_size=32, mask_dir=tmp_path / "none")
     with pytest.raises(UserError, match="is for --dataset=folder; shapes has masks of its own"):
         load("shapes", "train", data_dir=photos, image_size=32, mask_dir=tmp_path / "masks")
+
+
+HALF = np.repeat([[0, 255]], 20, axis=1).repeat(30, axis=0).astype(np.uint8)  # The right half of a picture is object.
+
+
+def _save(path: pathlib.Path, values: np.ndarray = HALF) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_picture(Image.fromarray(values), FORMATS[path.suffix[1:].lower()]))
+
+
+def _labelled(masks) -> dict:
+    """The masks that label anything, and what they label the left and the right end of the picture."""
+    return {name: (mask[0, 0], mask[0, -1]) for name, mask in masks.items() if (mask != 255).any()}
+
+
+def test_a_folder_of_masks_among_the_pictures_is_none_of_pictures(photos, caplog):
+    for name in ("a/b/Straße.png", "00.png", "nobody.png"):
+        _save(photos / "masks" / name)
+    with caplog.at_level("INFO", logger="absl"):
+        _, images, masks = _all(photos)
+        _all(photos)
+    assert sorted(images) == sorted(NAMES)
+    assert _labelled(masks) == {"a/b/Straße.jpg": (0, 1), "00.png": (0, 1)}
+    told = [record.getMessage() for record in caplog.records if "folder of masks" in record.getMessage()]
+    assert told == [f"{photos / 'masks'} is taken for the folder of masks; pictures with a mask there: 2."]
+
+
+def test_masks_among_the_pictures_are_noticed_when_they_come_and_when_they_change(photos):
+    assert not _labelled(_all(photos)[2])
+    _save(photos / "masks" / "00.png")
+    assert _labelled(_all(photos)[2]) == {"00.png": (0, 1)}
+    _save(photos / "masks" / "00.png", np.rot90(HALF, 2))
+    assert _labelled(_all(photos)[2]) == {"00.png": (1, 0)}
+    _save(photos / "01_mask.png")
+    splits, images, masks = _all(photos)
+    assert _labelled(masks) == {"00.png": (1, 0), "01.png": (0, 1)}
+    assert sorted(images) == sorted(NAMES)
+
+
+def test_prepared_pictures_are_moved_with_their_masks(photos, tmp_path, monkeypatch):
+    _save(photos / "masks" / "00.png")
+    before = _all(photos)[2]
+    photos.rename(tmp_path / "moved")
+    monkeypatch.setattr(tfds.core.GeneratorBasedBuilder, "download_and_prepare", None)
+    after = _all(tmp_path / "moved")[2]
+    assert after.keys() == before.keys() and all((after[name] == before[name]).all() for name in before)
+
+
+def test_a_folder_called_masks_without_a_mask_is_one_of_pictures(photos):
+    _save(photos / "masks" / "carnival.png")
+    _save(photos / "masks" / "b" / "Straße.png")  # Its picture is in a/b.
+    _save(photos / "masks" / "upper.png")  # Its picture is UPPER.
+    splits, images, _ = _all(photos)
+    assert sorted(images) == sorted([*NAMES, "masks/carnival.png", "masks/b/Straße.png", "masks/upper.png"])
+    assert all(loaded.masks is None for loaded in splits.values())
+
+
+def test_masks_among_the_pictures_are_no_pictures_where_others_are_named(photos, tmp_path):
+    _save(photos / "masks" / "00.png")
+    _save(tmp_path / "better" / "00.png", np.rot90(HALF, 2))
+    _, images, masks = _all(photos, mask_dir=tmp_path / "better")
+    assert sorted(images) == sorted(NAMES)
+    assert _labelled(masks) == {"00.png": (1, 0)}
+
+
+def test_a_mask_beside_its_picture(photos, caplog):
+    _save(photos / "a" / "b" / "Straße_mask.png")
+    _save(photos / "00_mask.PNG")
+    _save(photos / "UPPER_mask.bmp")
+    _save(photos / "gas_mask.png")  # Of no picture, hence one itself; so is the next.
+    _save(photos / "upper_mask.png")
+    with caplog.at_level("INFO", logger="absl"):
+        _, images, masks = _all(photos)
+    assert sorted(images) == sorted([*NAMES, "gas_mask.png", "upper_mask.png"])
+    assert _labelled(masks) == {"a/b/Straße.jpg": (0, 1), "00.png": (0, 1), "UPPER.JPG": (0, 1)}
+    assert "Pictures with a mask beside them, NAME_mask: 3." in caplog.text
+
+
+def test_a_mask_of_the_folder_of_masks_goes_before_one_beside_the_picture(photos, tmp_path):
+    _save(photos / "00_mask.png")
+    _save(photos / "01_mask.png")
+    _save(tmp_path / "masks" / "01.png", np.rot90(HALF, 2))
+    _, images, masks = _all(photos, mask_dir=tmp_path / "masks")
+    assert sorted(images) == sorted(NAMES)
+    assert _labelled(masks) == {"00.png": (0, 1), "01.png": (1, 0)}
+
+
+def test_extensions_of_masks_are_in_any_case_and_names_are_not(photos, tmp_path):
+    for name in ("UPPER.PNG", "00.Png", "a/写真.BMP", "A/b/Straße.png", "02.JPG", "02.PNG"):
+        _save(tmp_path / "masks" / name)
+    _save(tmp_path / "masks" / "02.JPG", np.rot90(HALF, 2))  # What is lossless goes first.
+    masks = _all(photos, mask_dir=tmp_path / "masks")[2]
+    assert _labelled(masks) == {name: (0, 1) for name in ("UPPER.JPG", "00.png", "a/写真.png", "02.png")}
 
 
 def _with_palette(colours, indices=(0, 1, 2)) -> Image.Image:
