@@ -10,7 +10,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from redo_tf.data import folder, load, training_batches
+from redo_tf.data.folder_masks import to_labels
 from redo_tf.errors import UserError
+from redo_tf.photos.drawing import write_files
 from small_archives import encode, encode_picture
 
 NAMES = ["a/b/Straße.jpg", "a/写真.png", "a/صورة.webp", "фото.bmp", "with space.jpeg", "UPPER.JPG"] + [
@@ -207,6 +209,15 @@ def test_a_mask_beside_its_picture(photos, caplog):
     assert "Pictures with a mask beside them, NAME_mask: 3." in caplog.text
 
 
+def test_what_was_segmented_into_the_folder_is_neither_picture_nor_mask(photos):
+    for name in ("00", "a/b/Straße"):
+        files = {kind: str(photos / f"{name}_{kind}.png") for kind in ("mask", "probabilities")}
+        write_files(np.full([4, 4, 2], 0.5, np.float32), (32, 40), "", files)
+    splits, images, _ = _all(photos)
+    assert sorted(images) == sorted(NAMES)
+    assert all(loaded.masks is None for loaded in splits.values())
+
+
 def test_a_mask_of_the_folder_of_masks_goes_before_one_beside_the_picture(photos, tmp_path):
     _save(photos / "00_mask.png")
     _save(photos / "01_mask.png")
@@ -257,7 +268,7 @@ GREYS = [(grey, grey, grey) for grey in range(256)]
     (_with_palette(GREYS, [0, 1, 2, 255]), [0, 1, 1, 255]),
     (_with_palette(GREYS, [0, 1, 100, 200, 255]), [0, 0, 0, 1, 1])])
 def test_what_a_mask_means(mask, labels):
-    assert folder.to_labels(mask).tolist() == [labels]
+    assert to_labels(mask).tolist() == [labels]
 
 
 def test_phone_pictures_are_upright(photos):

@@ -1,0 +1,138 @@
+"""Which of a folder's files are masks, whose they are, and what their pixels mean."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import Iterable, Iterator, Optional, Sequence
+
+import numpy as np
+from absl import logging
+from PIL import Image
+
+from redo_tf import decoding
+from redo_tf.data import picture_tree
+from redo_tf.metrics import UNLABELLED
+from redo_tf.photos.drawing import KINDS, is_output
+
+MASKS = "masks"  # A folder of masks that lies among the pictures.
+BESIDE = "_mask"  # Ends the name of a mask that lies beside its picture.
+_EXTENSIONS = (".png", ".bmp", ".webp", ".jpg", ".jpeg")  # Of several masks of a picture, a lossless one goes first.
+LAST_OBJECT = 30  # The highest number of an object in a mask; what is above is a grey.
+
+
+def _is_grey(mask: Image.Image) -> bool:
+    """Whether the palette gives every pixel the grey of its index."""
+    return bool((np.asarray(mask.convert("RGB")) == np.asarray(mask)[..., None]).all())
+
+
+def to_labels(mask: Image.Image) -> np.ndarray:
+    """A person's mask → labels uint8 [H, W]: 0 background, 1 object, 255 no label.
+
+    Read as labels if there is a 1 and nothing above `LAST_OBJECT` but 255: each but 0 and 255 is an object's. Otherwise the
+    object is what is lighter than mid-grey.
+
+    In a picture with a palette the object is whatever is not black; but where index 1 is used index 255 is no label, as in
+    PASCAL VOC's, which number their objects from 1. Where the palette gives every pixel the grey of its index the picture
+    counts as a grey one.
+    """
+    if mask.mode == "P" and not _is_grey(mask):
+        indices, labels = np.asarray(mask), np.asarray(mask.convert("RGB")).any(axis=-1).astype(np.uint8)
+        void = (indices == UNLABELLED) & np.any(indices == 1)
+        return np.where(void, np.uint8(UNLABELLED), labels)
+    wide = mask.mode == "I" or mask.mode.startswith("I;16")
+    values = np.asarray(mask if wide else mask.convert("RGB").convert("L"))
+    void = values == UNLABELLED
+    if np.any(values == 1) and np.all(void | (values <= LAST_OBJECT)):
+        return np.where(void, np.uint8(UNLABELLED), values > 0)
+    return (values > (32_767 if wide else 127)).astype(np.uint8)
+
+
+class _Finder:
+    """Finds files by their names without extensions, which may be in any case.
+
+    Remembers no names, of which there may be millions, but the few extensions that occur: each of them is tried.
+    """
+
+    def __init__(self, folder: pathlib.Path, extensions: Iterable[str]):
+        self._folder = folder
+        self._extensions = sorted(extensions, key=lambda known: (_EXTENSIONS.index(known.lower()), known.swapcase()))
+
+    @classmethod
+    def below(cls, folder: pathlib.Path) -> _Finder:
+        return cls(folder, {os.path.splitext(name)[1] for name in picture_tree.walk(folder)})
+
+    def find(self, stem: str) -> Optional[pathlib.Path]:
+        paths = (self._folder / (stem + extension) for extension in self._extensions)
+        return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def masks_among(folder: pathlib.Path) -> Optional[pathlib.Path]:
+    """The subfolder `masks` of a folder of pictures, if it holds a mask of any of them; else it is one of pictures."""
+    masks = folder / MASKS
+    if not masks.is_dir():
+        return None
+    finder = _Finder.below(masks)
+    stems = (os.path.splitext(name)[0] for name in picture_tree.walk(folder, [masks]))
+    return masks if any(finder.find(stem) for stem in stems) else None
+
+
+class Contents:
+    """The pictures of a folder, and the mask of each. What `redo_tf.segment` has written there is neither.
+
+    Args:
+      folder: of the pictures.
+      mask_dirs: folders that hold no pictures; of several, the masks of the first one are used.
+
+    Attributes:
+      mask_dir: that one; None if there is none.
+    """
+
+    def __init__(self, folder: pathlib.Path, mask_dirs: Sequence[pathlib.Path]):
+        self._folder, self._mask_dirs = folder, mask_dirs
+        self.mask_dir = mask_dirs[0] if mask_dirs else None
+        names = picture_tree.walk(folder, mask_dirs)
+        kinds = {(stem.endswith(BESIDE), extension) for stem, extension in map(os.path.splitext, names)}
+        self._files = _Finder(folder, {extension for _, extension in kinds})
+        self._beside = _Finder(folder, {extension for beside, extension in kinds if beside})
+        self._apart = _Finder.below(self.mask_dir) if self.mask_dir else _Finder(folder, ())
+
+    def pictures(self, on_error: Optional[picture_tree.OnError] = None) -> Iterator[str]:
+        """Names of all that are no masks, readable or not; `on_error` as for `picture_tree.walk`."""
+        return (name for name in picture_tree.walk(self._folder, self._mask_dirs, on_error)
+                if not self._is_mask(name) and not _is_result(self._folder / name))
+
+    def _is_mask(self, name: str) -> bool:
+        stem = os.path.splitext(name)[0]
+        return stem.endswith(BESIDE) and self._files.find(stem[:-len(BESIDE)]) is not None
+
+    def mask_apart(self, name: str) -> Optional[pathlib.Path]:
+        return self._apart.find(os.path.splitext(name)[0])
+
+    def mask_beside(self, name: str) -> Optional[pathlib.Path]:
+        path = self._beside.find(os.path.splitext(name)[0] + BESIDE)
+        return None if path is None or _is_result(path) else path
+
+    def mask(self, name: str) -> Optional[pathlib.Path]:
+        return self.mask_apart(name) or self.mask_beside(name)
+
+
+def _is_result(path: pathlib.Path) -> bool:
+    return path.name.endswith(tuple(f"_{kind}.png" for kind in KINDS)) and is_output(str(path))
+
+
+def read_mask(path: Optional[pathlib.Path], size) -> np.ndarray:
+    """Labels uint8 [H, W] of a picture of (W, H) `size`; 255 throughout where there is no mask, or none that will do."""
+    unlabelled = np.full(size[::-1], UNLABELLED, np.uint8)
+    if path is None:
+        return unlabelled
+    try:
+        with Image.open(path, formats=decoding.FORMATS) as mask:
+            mask.load()
+            if mask.size == size:
+                return to_labels(mask)
+            reason = f"has {mask.width}×{mask.height} pixels and its picture {size[0]}×{size[1]}"
+    except Exception as error:  # As above.
+        reason = f"cannot be read ({error})"
+    logging.warning("%s %s: its picture is used without a mask.", path, reason)
+    return unlabelled
