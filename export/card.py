@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import redo_tf
 from redo_tf.environment import git_revision
+from redo_tf.metrics import SCORES
 from redo_tf.segmentation import label_names
 from redo_tf.workdir import Workdir
 
@@ -61,8 +62,7 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
         "restarts": row["restarts"],
         "seed": row["seed"],
         "training_precision": config.train.precision,
-        "scores": {name: row[f"val/{name}"] for name in ("accuracy", "iou", "accuracy_per_image", "iou_per_image")
-                   if f"val/{name}" in row},
+        "scores": {name: row[f"val/{name}"] for name in SCORES if f"val/{name}" in row},
         "region_sizes": [row["val/region_sizes"][region] for region in row["val/order"]],
         "versions": {"redo_tf": redo_tf.__version__, "tensorflow": tf.__version__},
         "git_revision": git_revision(),

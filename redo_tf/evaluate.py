@@ -19,21 +19,21 @@ from redo_tf.areas import mean_areas, most_probable
 from redo_tf.config import DataConfig
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.errors import UserError
-from redo_tf.evaluation import SegmentFunction, compile_segmenter, evaluate
+from redo_tf.evaluation import BATCH, SegmentFunction, compile_segmenter, evaluate
 from redo_tf.files import write_text
 from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
 # Other commands have flags of these names too, and one process may import them all.
 flags.DEFINE_enum("split", "val", ["train", "val", "test"], "Which pictures to score.", allow_override=True)
-flags.DEFINE_integer("batch_size", 64, "Pictures at a time.", lower_bound=1, allow_override=True)
+flags.DEFINE_integer("batch_size", BATCH, "Pictures at a time.", lower_bound=1, allow_override=True)
 MODEL = flags.DEFINE_string("model", None, "A SavedModel, a .tflite file or a run, instead of --workdir.",
                             allow_override=True)
 DATASET = flags.DEFINE_string("dataset", None, "Data set, with --model. Default: the one it was trained on.",
                               allow_override=True)
 
 
-def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_size: int = 64,
+def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_size: int = BATCH,
                  mask_dir: Optional[str] = None) -> Dict[str, Any]:
     """Scores of a run on a split; see `evaluation.evaluate`, but shares of regions are in the labels' order.
 
@@ -51,7 +51,7 @@ def evaluate_run(workdir: Workdir, split: str, data_dir: Optional[str], batch_si
     return {**results, "step": row["step"], "restarts": row["restarts"]}
 
 
-def evaluate_model(path: str, dataset: Optional[str], split: str, data_dir: Optional[str], batch_size: int = 64,
+def evaluate_model(path: str, dataset: Optional[str], split: str, data_dir: Optional[str], batch_size: int = BATCH,
                    mask_dir: Optional[str] = None) -> Dict[str, Any]:
     """Scores of whatever `segmenter.load` loads; on the data set of its training when `dataset` is None.
 
@@ -89,7 +89,8 @@ def table(results: Dict[str, Any]) -> str:
     """The scores, readable."""
     sizes = ", ".join(f"{size:.3f}" for size in results["region_sizes"])
     return "\n".join([
-        f"{results['dataset']} {results['split']}, {results['pictures']} pictures, mean region sizes {sizes}, the background's first",
+        f"{results['dataset']} {results['split']}, {results['pictures']} pictures, "
+        f"mean region sizes {sizes}, the background's first",
         f"{'':34}{'accuracy':>10}{'IoU':>10}",
         f"{'one assignment for the whole set':34}{results['accuracy']:10.4f}{results['iou']:10.4f}",
         f"{'best assignment for each picture':34}{results['accuracy_per_image']:10.4f}{results['iou_per_image']:10.4f}"])

@@ -12,6 +12,7 @@ from redo_tf.config import Config
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.step import to_model_range
 
+BATCH = 64  # Pictures at a time.
 SegmentFunction = Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -65,6 +66,6 @@ def evaluate(segment: SegmentFunction, batches: tf.data.Dataset, masks: Optional
 def score(segment: SegmentFunction, config: Config, pictures: data.Split) -> Dict[str, float]:
     """Accuracy and IoU, by both protocols, on pictures that have masks; `segment` is from `compile_segmenter`."""
     results = evaluate(
-        segment, evaluation_batches(pictures.images, batch_size=64), pictures.masks, data.regions(config.data.dataset),
+        segment, evaluation_batches(pictures.images, batch_size=BATCH), pictures.masks, data.regions(config.data.dataset),
         config.model.regions)
     return {name: results[name] for name in metrics.SCORES}

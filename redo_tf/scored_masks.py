@@ -10,7 +10,7 @@ import tensorflow as tf
 from redo_tf import data, metrics
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.errors import UserError
-from redo_tf.evaluation import compile_segmenter
+from redo_tf.evaluation import BATCH, compile_segmenter
 from redo_tf.pictures import colour_labels, titled_grids
 from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
@@ -64,7 +64,7 @@ def segment_split(workdir: Workdir, split: str, data_dir: Optional[str], mask_di
                         "another: choose another --split, or name the masks of a folder with --mask_dir=….")
     segment = compile_segmenter(network, config.data.image_size)
     regions = np.concatenate([
-        segment(images)[0].numpy() for images in evaluation_batches(pictures.images, batch_size=64)])
+        segment(images)[0].numpy() for images in evaluation_batches(pictures.images, batch_size=BATCH)])
     truth, order = np.asarray(pictures.masks), row["val/order"]
     counts = metrics.confusion(truth, regions, data.regions(config.data.dataset), config.model.regions)
     labelled = np.flatnonzero(counts.sum((1, 2)))

@@ -15,7 +15,7 @@ from redo_tf.checkpoints import Checkpoints
 from redo_tf.config import Config
 from redo_tf.data.pipeline import evaluation_batches, training_batches
 from redo_tf.errors import Diverged, Interrupted, UserError
-from redo_tf.evaluation import compile_segmenter, evaluate
+from redo_tf.evaluation import BATCH, compile_segmenter, evaluate
 from redo_tf.models import compose
 from redo_tf.pictures import sample_grid
 from redo_tf.progress import bar
@@ -26,7 +26,6 @@ from redo_tf.strategy import check_batch, default_strategy
 from redo_tf.window import Window
 from redo_tf.workdir import Workdir
 
-EVALUATION_BATCH = 64
 SAMPLE_ROWS = 8
 
 
@@ -106,8 +105,8 @@ class Trainer:
                 while self._train() == "collapsed":
                     self._begin_anew()
         except tf.errors.ResourceExhaustedError as error:
-            raise UserError(f"An iteration on batches of {self.config.train.batch_size} does not fit into memory: begin anew with a "
-                            "smaller train.batch_size, or with train.precision=mixed_bfloat16.") from error
+            raise UserError(f"An iteration on batches of {self.config.train.batch_size} does not fit into memory: begin anew "
+                            "with a smaller train.batch_size, or with train.precision=mixed_bfloat16.") from error
         finally:
             self.writers.close()
         summary = self._summary()
@@ -223,7 +222,7 @@ class Trainer:
         """Scores the validation split, writes one row of metrics, keeps the best mask network; the row, and whether this is
         the best."""
         results = evaluate(
-            self.segment, evaluation_batches(self.val.images, batch_size=EVALUATION_BATCH), self.val.masks,
+            self.segment, evaluation_batches(self.val.images, batch_size=BATCH), self.val.masks,
             data.regions(self.config.data.dataset), self.config.model.regions)
         means = self.window.means()
         train_sizes = means.pop("region_sizes").tolist()

@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 
 from absl import flags
 
-from redo_tf import cli, config as configuration, tables
+from redo_tf import cli, config as configuration, data, tables
 from redo_tf.config import Config
 from redo_tf.experiments import runs
 from redo_tf.files import write_text
@@ -27,7 +27,6 @@ SEEDS = flags.DEFINE_integer(
     "seeds", 5, "Number of runs: the recipe's seed and those that follow.", lower_bound=1,
     allow_override=True)  # Another command has the flag too, and tests import both.
 
-SPLITS = ("train", "val", "test")
 PROTOCOLS = {"best assignment for each picture": "_per_image", "one assignment for the whole set": ""}
 
 
@@ -39,14 +38,14 @@ def summarize(results: List[Dict[str, Any]]) -> Dict[str, Any]:
     """
     return {split: None if results[0][split] is None else
             {name: tables.mean_and_deviation([result[split][name] for result in results]) for name in SCORES}
-            for split in SPLITS}
+            for split in data.SPLITS}
 
 
 def table(dataset: str, results: List[Dict[str, Any]]) -> str:
     """Markdown: the scores beside the published ones, then what became of each run."""
     summary, published = summarize(results), TABLE_1.get(dataset, {})
     rows = []
-    for split in SPLITS:
+    for split in data.SPLITS:
         for protocol, suffix in PROTOCOLS.items():
             found = [(summary[split] or {}).get(name + suffix) for name in ("accuracy", "iou")]
             # The paper has one protocol only.

@@ -37,7 +37,7 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
     * `u` moves when `power_iteration` is called, once a training step, however often the layer is called;
     * only u is kept. v is W u normalised, so that σ = ‖W u‖ costs one product and is right directly after W changed;
     * σ and W/σ are computed in float32; the convolution runs in its layer's own compute dtype;
-    * under several replicas each computes the same u from the same W, and the variable keeps the first one's.
+    * under several replicas u is computed once, outside of them, from the same W.
     """
 
     def __init__(self, layer: tf.keras.layers.Conv2D, power_iterations: int = 1, **kwargs):
