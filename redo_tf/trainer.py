@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from redo_tf import collapse, data, history, writers
+from redo_tf import collapse, data, history, schedule, writers
 from redo_tf.beginning import first_mask_weights
 from redo_tf.build import build_mask_network, build_model
 from redo_tf.checkpoints import Checkpoints
@@ -161,14 +161,8 @@ class Trainer:
                 step += 1
                 progress.update()
                 stop = self.signals.received  # Read once: a signal during what follows counts after the next iteration.
-                last = step == config.steps or stop is not None
-                due = {name: step % every == 0 or last for name, every in (
-                    ("log", config.log_every), ("evaluate", config.eval_every), ("sample", config.sample_every),
-                    ("save", config.checkpoint_every))}
-                if stop is not None and step < config.steps:
-                    due["evaluate"] = step % config.eval_every == 0
-                    due["sample"] = step % config.sample_every == 0
-                if traced and not any(due.values()):
+                due = schedule.due(config, step, stopping=stop is not None)
+                if traced and not due:
                     continue
                 fetched = self._fetch(pending, step)
                 means = {name: values.mean(0) for name, values in fetched.items()}
@@ -186,17 +180,18 @@ class Trainer:
                 progress.set_postfix(D=f"{means['discriminator/total']:.2f}", G=f"{means['generator/adversarial']:.2f}",
                                      Lz=f"{means['generator/information']:.2f}",
                                      sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
-                if due["evaluate"]:
+                if "evaluate" in due:
                     with self.stopwatch.of("evaluations"):
                         row, best = self._evaluate(step, restarts)
-                    due["save"] |= best  # A killed run never goes on from before the evaluation that best/ is of.
+                    if best:
+                        due.add("save")  # A killed run never goes on from before the evaluation that best/ is of.
                     progress.write(writers.line(row), file=progress.fp)
                     if row["collapsed"] and self._may_begin_anew(row):
                         return "collapsed"
-                if due["sample"]:
+                if "sample" in due:
                     with self.stopwatch.of("sample grids"):
                         self._write_samples(step)
-                if due["save"]:
+                if "save" in due:
                     with self.stopwatch.of("checkpoints"):
                         self._save()
                 if stop is not None and step < config.steps:
