@@ -97,6 +97,8 @@ def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
       main: of the command's module.
       first_word: name of the flag that may also be given as the command's first word, without its name.
     """
+    # Or else the process collects its graphs one by one before it goes: half a minute after a training.
+    atexit.register(gc.freeze)
     if any(argument.startswith(("-h", "--help")) for argument in sys.argv[1:]):
         print(_help(main))  # absl's own --help ends with exit code 1 and leaves out imported modules' flags.
         sys.exit(0)
@@ -104,9 +106,6 @@ def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
     logging.get_absl_handler().setFormatter(_PlainFormatter())
     logging.get_absl_handler().addFilter(lambda record: "tensorflow_datasets" not in record.pathname)
     standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
-    # Or else the process collects its graphs one by one before it goes: half a minute after a training.
-    atexit.register(gc.freeze)
-
     def body():
         app.run(lambda _: main(), flags_parser=lambda arguments: _parse_flags(arguments, first_word))
 

@@ -55,7 +55,7 @@ def finished_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def figures(finished_run, tmp_path_factory):
     """A folder with pictures of the finished run, and by their name [exit code, stdout, stderr] of the commands."""
-    from test_commands import redo_tf
+    from processes import redo_tf
     run, data_dir = finished_run
     folder = tmp_path_factory.mktemp("figures")
     common = [f"--workdir={run}", f"--data_dir={data_dir}"]

@@ -18,10 +18,10 @@ from tensorflow_serving.apis import prediction_log_pb2
 import tiny
 from checks import assert_same, encoded, pictures, read
 from export import folders, saved_model
+from processes import contents, redo_tf
 from redo_tf.config import to_json
 from redo_tf.errors import Interrupted, UserError
 from redo_tf.workdir import Workdir
-from test_commands import contents, redo_tf
 
 
 @pytest.fixture(scope="module")

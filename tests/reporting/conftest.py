@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from test_commands import redo_tf
+from processes import redo_tf
 
 
 @pytest.fixture(autouse=True)

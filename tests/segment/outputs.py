@@ -36,7 +36,3 @@ def close(monkeypatch, name):
         return listed(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-
-
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -8,8 +8,8 @@ import numpy as np
 from absl import flags
 
 import photographs
-from outputs import contents
 from photographs import FakeSegmenter, named, red_and_green
+from processes import contents
 from redo_tf import segment as command
 from redo_tf.photos.pipeline import segment
 

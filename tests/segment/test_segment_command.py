@@ -1,10 +1,7 @@
 """The command: from a run's checkpoint to files, and mistakes."""
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,36 +10,13 @@ from PIL import Image
 
 import photographs
 import tiny
-from outputs import ENVIRONMENT, contents, mask, messages, rows
+from outputs import mask, messages, rows
 from photographs import red_and_green
+from processes import contents, redo_tf
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.step import to_model_range
 from redo_tf.workdir import Workdir
-
-COMMANDS = """
-import json, os, sys, tempfile
-from redo_tf import cli, segment
-results = []
-for folder, standard_input, arguments in json.loads(sys.argv[1]):
-    files = [tempfile.TemporaryFile() for _ in range(3)]
-    files[0].write(standard_input.encode())
-    files[0].seek(0)
-    child = os.fork()
-    if child == 0:
-        for number, file in enumerate(files):
-            os.dup2(file.fileno(), number)
-        os.chdir(folder)
-        sys.argv = ["redo-tf", "segment"] + arguments
-        cli.main()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    texts = []
-    for file in files[1:]:
-        file.seek(0)
-        texts.append(file.read().decode())
-    results.append([code] + texts)
-print(json.dumps(results))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +33,6 @@ def run(tmp_path_factory):
     return workdir.path, network
 
 
-def redo_tf_segment(*commands):
-    """[exit code, stdout, stderr] of each `redo-tf segment`: (working folder, standard input, flags).
-
-    What they import is imported once, then each runs in a fork."""
-    done = subprocess.run([sys.executable, "-c", COMMANDS, json.dumps(commands)], env=ENVIRONMENT, capture_output=True,
-                          text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def test_the_command_end_to_end(run, tmp_path):
     path, network = run
     rng = np.random.default_rng(0)
@@ -77,10 +41,10 @@ def test_the_command_end_to_end(run, tmp_path):
     for name, picture in pictures.items():
         photographs.save(picture, tmp_path / "in" / f"{name}.png")
     (tmp_path / "in" / "x" / "bad.jpg").write_text("text")
-    folder = (str(tmp_path), "", [f"--model={path}", "--input=in", "--output=in/out", "--overlay", "--probabilities"])
+    folder = ["segment", f"--model={path}", "--input=in", "--output=in/out", "--overlay", "--probabilities"]
     listing = "\n".join(["in/a b.png", *(f"missing{i}.png" for i in range(3))])
-    listed = (str(tmp_path), listing, [f"--model={path}", "--input=-", "--output=listed"])
-    (code, output, errors), again, of_list = redo_tf_segment(folder, folder, listed)
+    listed = ["segment", f"--model={path}", "--input=-", "--output=listed"]
+    (code, output, errors), again, of_list = redo_tf(folder, folder, listed, cwd=tmp_path, stdin=listing)
 
     assert code == 1, errors
     assert re.fullmatch(r"Segmented 2 pictures in .* s \(.* a second\): in/out/index\.jsonl\n", output)
@@ -120,7 +84,7 @@ def test_mistakes_end_with_code_2_and_one_sentence_and_write_nothing(run, tmp_pa
         ([model, source, f"--output={tmp_path / 'file' / 'out'}"], r"Not a directory at .*/file/out: .*"),
     ]
     before = contents(tmp_path)
-    results = redo_tf_segment(*((str(tmp_path), "", arguments) for arguments, _ in expected))
+    results = redo_tf(*(["segment", *arguments] for arguments, _ in expected), cwd=tmp_path)
     for (arguments, sentence), (code, text, errors) in zip(expected, results):
         assert (code, text) == (2, ""), (arguments, errors)
         assert re.fullmatch(sentence + "\n", errors), (arguments, errors)

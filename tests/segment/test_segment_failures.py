@@ -9,8 +9,9 @@ import tensorflow as tf
 from absl import flags
 from absl.testing import flagsaver
 
-from outputs import close, contents, messages, rows
+from outputs import close, messages, rows
 from photographs import FakeSegmenter, named
+from processes import contents
 from redo_tf import segment as command
 from redo_tf.errors import UserError
 from redo_tf.photos.pipeline import Outcome, exit_code, segment

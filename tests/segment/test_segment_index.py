@@ -6,8 +6,9 @@ import os
 import numpy as np
 
 import photographs
-from outputs import contents, rows
+from outputs import rows
 from photographs import FakeSegmenter, named, red_and_green
+from processes import contents
 from redo_tf.photos.pipeline import segment
 
 

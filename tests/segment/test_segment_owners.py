@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import photographs
-from outputs import contents, mask, messages, rows
+from outputs import mask, messages, rows
 from photographs import FakeSegmenter, named, red_and_green
+from processes import contents
 from redo_tf.photos.finding import Picture
 from redo_tf.photos.pipeline import segment
 

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 import photographs
-from outputs import contents, mask, rows
+from outputs import mask, rows
 from photographs import FakeSegmenter, named, red_and_green
+from processes import contents
 from redo_tf.photos.pipeline import segment
 
 

@@ -1,0 +1,93 @@
+"""What every command shares, mostly in this process: exit codes, and what is told of errors."""
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+from processes import run
+from redo_tf import cli
+from redo_tf.errors import Diverged, Interrupted, UserError
+from redo_tf.files import write_whole
+
+
+@pytest.mark.parametrize("error, code, message", [
+    (UserError("Do this."), 2, "Do this.\n"),
+    (Diverged("It did."), 1, "It did.\n"),
+    (Interrupted("Stopped.", signal.SIGTERM), 143, "Stopped.\n"),
+    (Interrupted("Stopped.", signal.SIGINT), 130, "Stopped.\n"),
+    (KeyboardInterrupt(), 130, "Interrupted.\n"),
+    (OSError(28, "No space left on device", "/runs/a"), 2,
+     "No space left on device at /runs/a: make room or choose another folder.\n"),
+    (PermissionError(13, "Permission denied", "/runs/a"), 2,
+     "Permission denied at /runs/a: choose another folder or change its permissions.\n"),
+])
+def test_exit_codes(capsys, error, code, message):
+    def body():
+        raise error
+    assert cli._exit_code(body) == code
+    assert capsys.readouterr() == ("", message)
+
+
+def test_outputs_that_cannot_be_written_end_with_code_2(tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for path, named, message in (
+            ("folder", "folder", "Is a directory at {}: that is a folder; name a file in it.\n"),
+            ("file/a.png", "file", "File exists at {}: a file is where a folder should be; choose another path.\n"),
+            ("file/b/a.png", "file/b", "Not a directory at {}: a file is where a folder should be; choose another path.\n")):
+        assert cli._exit_code(lambda: write_whole(str(tmp_path / path), b"")) == 2
+        assert capsys.readouterr() == ("", message.format(tmp_path / named))
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_success_is_code_0_and_silent(capsys):
+    assert cli._exit_code(lambda: None) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_process_goes_without_collecting_what_it_holds():
+    """TensorFlow's graphs, cycles of thousands of objects, take half a minute."""
+    body = """
+import sys
+from redo_tf import cli
+
+class Cycle:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        print("collected", flush=True)
+
+def main():
+    main.kept = Cycle()
+    print("done")
+
+sys.argv = ["command"]
+cli.run(main)
+"""
+    done = run(sys.executable, "-c", body)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    without = run(sys.executable, "-c", body.replace("cli.run(main)", "main()"))
+    assert without.stdout == "done\ncollected\n", without.stderr
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), FileNotFoundError(2, "No such file", "/x")])
+def test_our_own_mistakes_keep_their_traceback(error):
+    def body():
+        raise error
+    with pytest.raises(type(error)):
+        cli._exit_code(body)
+
+
+def test_our_own_mistakes_are_no_divergence(monkeypatch, capsys):
+    def main():
+        raise ValueError("bug")
+    monkeypatch.setattr(sys, "argv", ["redo-tf"])
+    monkeypatch.setattr(cli.app, "run", lambda main, flags_parser: main(None))
+    with pytest.raises(SystemExit) as left:
+        cli.run(main)
+    assert left.value.code == 70
+    assert "ValueError: bug" in capsys.readouterr().err

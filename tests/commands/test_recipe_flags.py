@@ -1,0 +1,26 @@
+"""What a configuration is put together from: recipe, data set, overrides."""
+from __future__ import annotations
+
+import pytest
+
+from redo_tf import data
+from redo_tf.recipe_flags import resolve
+
+
+def test_overrides_go_before_the_data_set_and_the_data_set_before_the_recipe(tmp_path):
+    (tmp_path / "mine.py").write_text("from redo_tf.config import Config\ndef get_config():\n  c = Config()\n"
+                                      "  c.data.dataset = 'lfw'\n  c.train.steps = 3\n  c.seed = 4\n  return c\n")
+    recipe = str(tmp_path / "mine.py")
+    assert resolve(None, recipe, []).data.dataset == "lfw"
+    config = resolve("c2mnist", recipe, ["train.steps=5", "train.steps=6"])
+    assert (config.data.dataset, config.train.steps, config.seed) == ("c2mnist", 6, 4)
+    assert resolve("c2mnist", recipe, ["data.dataset=shapes"]).data.dataset == "shapes"
+
+
+def test_without_a_recipe_the_one_named_like_the_data_set_is_taken():
+    assert resolve(None, None, []) == resolve("shapes", None, []) == resolve(None, "shapes", [])
+
+
+@pytest.mark.parametrize("name", data.NAMES)
+def test_every_data_set_has_a_recipe_of_its_name(name):
+    assert resolve(name, None, []).data.dataset == name
