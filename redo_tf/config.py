@@ -94,8 +94,8 @@ class TrainConfig:
     """The run."""
     steps: int = 40_000
     batch_size: int = 25  # over all replicas; the released code has 20
-    begin_with: Optional[str] = None  # folder of the run whose f is this one's at first; None: random weights
-    begin_steps: int = 500  # in which f learns that run's masks, where its picture size is another
+    begin_with: Optional[str] = None  # folder of the run whose f is this one's at first, or several folders, with commas
+    begin_steps: int = 500  # in which f learns that run's masks if its picture size is another, or the mean of several runs'
     precision: str = "float32"  # float32 | mixed_bfloat16
     xla: bool = False  # XLA compiles the iteration, with other random numbers: for one GPU (docs/speed.md)
     intra_op_threads: int = 0  # threads that one operation uses on a CPU; 0: TensorFlow's choice, all cores

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tiny
 from redo_tf import beginning
 from redo_tf.build import build_mask_network
+from redo_tf.checkpoints import Checkpoints
 from redo_tf.errors import UserError
 from redo_tf.models import MaskNetwork
 from redo_tf.segmenter import load_mask_network
@@ -84,18 +85,65 @@ def test_a_taught_network_finds_what_its_teacher_finds():
     student.set_weights(teacher.get_weights())
     distance = lambda: float(tf.reduce_mean(tf.abs(student(to_model_range(images)) - wanted)))
     before = distance()
-    beginning.teach(student, teacher, 32, images, steps=400, batch_size=8, seed=0)
-    assert distance() < before / 2
+    beginning.teach(student, [(teacher, 32)], images, steps=400, batch_size=8, seed=0)
+    assert distance() < before / 2  # As far as a third of its learning takes it.
+
+
+def test_of_several_runs_f_learns_the_mean_whatever_the_order_of_their_regions(tmp_path, source, monkeypatch):
+    """The second run is the first one at another step with its regions exchanged, the third is the first one itself."""
+    first, row = load_mask_network(Workdir(os.fspath(source)))
+    beginning.put_first(first, int(np.argmax(row["val/border_shares"])))
+    second = tiny.ToyMaskNetwork(2)
+    second(tf.zeros([1, 32, 32, 3]))
+    kernel, bias = first.get_weights()
+    second.set_weights([kernel + 0.1 * np.sin(np.arange(kernel.size)).reshape(kernel.shape), bias])
+    images = tiny.pictures("train").images
+    pictures = to_model_range(images)
+    wanted = (2 * first(pictures) + second(pictures)) / 3
+    shutil.copytree(source, tmp_path / "second")
+    beginning.put_first(second, 1)
+    Checkpoints(str(tmp_path / "second/best"), 1, mask_network=second).save(row["restarts"] * 10**8 + row["step"])
+    taught = {}
+    monkeypatch.setattr(beginning, "teach", lambda student, teachers, *rest: taught.update(teachers=teachers, rest=rest))
+    begin(f"{source}, {tmp_path / 'second'},{source}", tmp_path / "run", images, "data.flip=True", "train.begin_steps=7")
+    assert [size for _, size in taught["teachers"]] == [32, 32, 32]
+    np.testing.assert_allclose(sum(f(pictures) for f, _ in taught["teachers"]) / 3, wanted, atol=1e-6)
+    assert taught["rest"][1:] == (7, 4, 0, True)  # Steps, batch, seed, whether pictures are mirrored.
+
+
+def test_the_mean_of_the_teachers_is_learned():
+    """Two teachers that contradict each other: what is learned is one half everywhere."""
+    student, *teachers = (tiny.ToyMaskNetwork(2) for _ in range(3))
+    images = tiny.pictures("train").images
+    for network in (student, *teachers):
+        network(tf.zeros([1, 32, 32, 3]))
+    kernel, bias = teachers[0].get_weights()
+    teachers[1].set_weights([-kernel, -bias])
+    distance = lambda: float(tf.reduce_mean(tf.abs(student(to_model_range(images)) - 0.5)))
+    student.set_weights(teachers[0].get_weights())
+    before = distance()
+    beginning.teach(student, [(network, 32) for network in teachers], images, steps=800, batch_size=8, seed=0)
+    assert distance() < before / 4  # Far from either of them.
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 1, 0]])
+def test_regions_agree_where_they_lie(order):
+    wanted = np.zeros([2, 4, 4, 3], np.float32)
+    wanted[:, :2, :, 0] = wanted[:, 2:, :1, 1] = wanted[:, 2:, 1:, 2] = 1
+    found = np.empty_like(wanted)
+    found[..., order] = wanted
+    assert beginning.agreeing_order(wanted, 0.2 + 0.4 * found) == order
 
 
 @pytest.mark.parametrize("name, settings, message", [
     ("source", ("model.regions=3",), r"^The mask network of .*/source has another form \(model.regions=2, .*model.regions=3, "),
     ("source", ("model.mask_network.channels=4",), "^The mask network of .* has another form .*channels=4"),
     ("nothing", (), "nothing holds no run"),
+    ("source,{folder}/nothing", (), "nothing holds no run"),
 ])
 def test_a_mask_network_that_cannot_be_begun_with_is_refused(tmp_path, source, name, settings, message):
     with pytest.raises(UserError, match=message):
-        begin(tmp_path / name, tmp_path / "run", tiny.pictures("train").images, *settings)
+        begin(tmp_path / name.format(folder=tmp_path), tmp_path / "run", tiny.pictures("train").images, *settings)
     assert not (tmp_path / "run").exists()
 
 
