@@ -56,6 +56,8 @@ def first_mask_weights(config: Config, workdir: Workdir, images: np.ndarray) -> 
         with np.load(path) as kept:
             return [kept[name] for name in kept]
     sources = _sources(config, workdir)
+    logging.info("Beginning with the masks of %s.", ", ".join(
+        f"{folder} at step {row['step']}" for folder, (_, _, row) in zip(_folders(config), sources)))
     network, size, row = sources[0]
     if "val/border_shares" in row:
         put_first(network, int(np.argmax(row["val/border_shares"])))
@@ -115,7 +117,11 @@ def _at_size(network: tf.keras.Model, size: int, pictures: tf.Tensor) -> tf.Tens
 
 def _sources(config: Config, workdir: Workdir) -> List[Tuple[tf.keras.Model, int, Dict[str, Any]]]:
     """Of each run to begin with the best f, the picture size it was trained at, and the evaluation that chose it."""
-    return [_source(folder.strip(), config, workdir) for folder in config.train.begin_with.split(",")]
+    return [_source(folder, config, workdir) for folder in _folders(config)]
+
+
+def _folders(config: Config) -> List[str]:
+    return [folder.strip() for folder in config.train.begin_with.split(",")]
 
 
 def _source(folder: str, config: Config, workdir: Workdir) -> Tuple[tf.keras.Model, int, Dict[str, Any]]:
@@ -129,7 +135,6 @@ def _source(folder: str, config: Config, workdir: Workdir) -> Tuple[tf.keras.Mod
             f"{theirs.model.mask_network}) than this run's (model.regions={config.model.regions}, "
             f"{config.model.mask_network}): give both the same model.regions and model.mask_network fields.")
     network, row = load_mask_network(source)
-    logging.info("Beginning with the mask network of %s at step %d.", folder, row["step"])
     return network, theirs.data.image_size, row
 
 
