@@ -15,12 +15,12 @@ import pytest
 import photographs
 from outputs import ENVIRONMENT, rows
 from photographs import FakeSegmenter, named, red_and_green
+from processes import contents
 from redo_tf.photos.pipeline import segment
 
 KILLED = """
 import sys, time
 from photographs import FakeSegmenter, named
-from processes import contents
 from redo_tf.photos.pipeline import segment
 segmenter = FakeSegmenter(before=lambda images: time.sleep(0.01))
 segment(segmenter, named(sys.argv[2:]), sys.argv[1], ("mask", "overlay"), 1, 4)
