@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import hashlib
+import heapq
 import os
 import pathlib
 from typing import Callable, Iterable, Iterator, Optional, Set, Tuple
@@ -27,7 +28,8 @@ def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error:
          extensions: Tuple[str, ...] = EXTENSIONS) -> Iterator[str]:
     """Paths of the pictures below a folder, relative to it with slashes, in no particular order.
 
-    Links are followed, but no folder is entered twice. Hidden files and folders and prepared data are passed over.
+    Links are followed, but no folder is entered twice: by its own path if that lies below `folder`, else by the first of
+    the links to it. Hidden files and folders and prepared data are passed over.
 
     Args:
       folder: where to look.
@@ -36,9 +38,9 @@ def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error:
       extensions: of pictures, in lower case.
     """
     entered: Set[Tuple[int, int]] = {_identity(path) for path in leave_out if path.is_dir()}
-    pending = [""]
-    while pending:
-        below = pending.pop()
+    pending, links = [""], []
+    while pending or links:
+        below = pending.pop() if pending else heapq.heappop(links)
         try:
             identity = _identity(folder / below)
             if identity in entered:
@@ -49,7 +51,8 @@ def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error:
                     if entry.name.startswith(".") or entry.name == PREPARED:
                         continue
                     if _is_folder(entry):
-                        pending.append(f"{below}{entry.name}/")
+                        path = f"{below}{entry.name}/"
+                        heapq.heappush(links, path) if entry.is_symlink() else pending.append(path)
                     elif entry.name.lower().endswith(extensions):
                         yield below + entry.name
         except OSError as error:

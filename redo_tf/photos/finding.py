@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import glob
 import itertools
 import os
@@ -81,16 +80,8 @@ def _shared_folder(paths: Iterable[str]) -> str:
 
 
 def _below(folder: str, on_error: Optional[OnError]) -> List[str]:
-    own_path = functools.lru_cache(maxsize=None)(functools.partial(_own_path, os.path.realpath(folder)))
-    found = (os.path.split(name) for name in walk(pathlib.Path(folder), on_error=on_error, extensions=SUFFIXES))
-    names = [os.path.join(own_path(parent), name) for parent, name in found]
+    names = walk(pathlib.Path(folder), on_error=on_error, extensions=SUFFIXES)
     return [os.path.join(folder, name) for name in sorted(names, key=_folder_by_folder)]
-
-
-def _own_path(base: str, folder: str) -> str:
-    """The path below `base` of a folder that was perhaps found through a link; that link's if it lies elsewhere or hidden."""
-    path = os.path.relpath(os.path.realpath(os.path.join(base, folder)), base)
-    return folder if any(part.startswith(".") for part in path.split(os.sep)) else path
 
 
 def _folder_by_folder(name: str) -> List[Tuple[bool, str]]:
