@@ -17,7 +17,8 @@ are whole and stand in index.jsonl are skipped. A picture that cannot be read is
 results would replace another picture's, as of two folders' IMG_1.jpg.
 
 Exit code: how many pictures failed and how many folders could not be read, at most 125, hence 0 when all succeeded. A
-mistake in the command ends with 2 as well; it is told in a single sentence, and no picture is segmented.
+mistake in the command ends with 2 as well; it is told in a single sentence, and no picture is segmented. So it is when
+--input is one file and that cannot be read.
 """
 from __future__ import annotations
 
@@ -66,6 +67,8 @@ def main() -> None:
     start = time.monotonic()
     outcome = segment(model, pictures, FLAGS.output, kinds, FLAGS.batch_size, FLAGS.workers, FLAGS.overwrite)
     seconds = time.monotonic() - start
+    if outcome.failed and os.path.isfile(FLAGS.input):
+        sys.exit(2)  # Why was told.
     index = os.path.join(FLAGS.output, "index.jsonl")
     rate = outcome.segmented / seconds
     print(f"Segmented {outcome.segmented} pictures in {seconds:.1f} s ({rate:.1f} a second): {index}")

@@ -166,7 +166,7 @@ def load_mask_network(workdir: Workdir) -> Tuple[tf.keras.Model, Dict[str, Any]]
 
 def newest_version(path: str) -> Optional[int]:
     """The largest of the numbers that name subfolders, TF Serving's versions; None when there are none."""
-    versions = [int(name) for name in os.listdir(path) if name.isdigit()] if os.path.isdir(path) else []
+    versions = [int(name) for name in os.listdir(path) if name.isdecimal()] if os.path.isdir(path) else []
     return max(versions, default=None)
 
 

@@ -41,6 +41,7 @@ def test_a_saved_models_newest_version_is_taken_and_they_may_count_from_0(tmp_pa
 
 def test_a_folder_without_any_model(tmp_path):
     (tmp_path / "versions" / "0").mkdir(parents=True)
+    (tmp_path / "versions" / "²").mkdir()  # A digit, but no number.
     for folder in (tmp_path, tmp_path / "versions"):
         with pytest.raises(UserError, match=r"holds neither a run \(config\.json\) nor a SavedModel"):
             segmenter.load(str(folder))

@@ -44,7 +44,8 @@ def test_the_command_end_to_end(run, tmp_path):
     folder = ["segment", f"--model={path}", "--input=in", "--output=in/out", "--overlay", "--probabilities"]
     listing = "\n".join(["in/a b.png", *(f"missing{i}.png" for i in range(3))])
     listed = ["segment", f"--model={path}", "--input=-", "--output=listed"]
-    (code, output, errors), again, of_list = redo_tf(folder, folder, listed, cwd=tmp_path, stdin=listing)
+    alone = ["segment", f"--model={path}", "--input=in/x/bad.jpg", "--output=alone"]
+    (code, output, errors), again, of_list, of_one = redo_tf(folder, folder, listed, alone, cwd=tmp_path, stdin=listing)
 
     assert code == 1, errors
     assert re.fullmatch(r"Segmented 2 pictures in .* s \(.* a second\): in/out/index\.jsonl\n", output)
@@ -65,6 +66,9 @@ def test_the_command_end_to_end(run, tmp_path):
     # The results lie in the input folder, and are no pictures to segment.
     assert again[0] == 1 and again[1].startswith("Segmented 0 pictures in ")
     assert "2 of 3 pictures are done already; --overwrite does them anew." in again[2]
+
+    # A single picture that cannot be read is a mistake in the command.
+    assert of_one[:2] == [2, ""] and messages(of_one[2]) == lines[:1]
 
     # The exit code says how many failed.
     assert of_list[0] == 3 and of_list[2].endswith("\n3 of 4 pictures failed; listed/index.jsonl says why.\n")
