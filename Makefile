@@ -1,4 +1,4 @@
-# make demo    installs, trains on generated shapes (about six minutes on 2 cores with bfloat16), prints its IoU and a picture's path
+# make demo    installs, trains on generated shapes (six minutes on 2 fast cores), prints its IoU and a picture's path
 # make test    installs and runs the whole test suite
 # Both use a virtual environment of their own in .venv. PYTHON=… picks the interpreter, SEED=… the demo's seed.
 

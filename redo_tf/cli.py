@@ -17,7 +17,8 @@ from redo_tf.errors import Diverged, Interrupted, UserError
 
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of the archives, or of your own pictures, and of the prepared data. Default: a cache folder.")
-MASK_DIR = flags.DEFINE_string("mask_dir", None, "With --dataset=folder: folder of masks that have their pictures' names.")
+MASK_DIR = flags.DEFINE_string(
+    "mask_dir", None, "With --dataset=folder: folder of masks that have their pictures' names. Default: its subfolder masks.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. Training's default: runs/DATASET.")
 
 # What to do about an error of the operating system that a person can mend.
@@ -106,6 +107,7 @@ def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
     logging.get_absl_handler().setFormatter(_PlainFormatter())
     logging.get_absl_handler().addFilter(lambda record: "tensorflow_datasets" not in record.pathname)
     standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
+
     def body():
         app.run(lambda _: main(), flags_parser=lambda arguments: _parse_flags(arguments, first_word))
 

@@ -17,8 +17,8 @@ def starts(rows: Sequence[Row]) -> List[List[Row]]:
 
 
 def best(rows: Sequence[Row]) -> Row:
-    """The first of those with the highest validation IoU; where there are no true masks, the newest."""
-    return max(rows, key=lambda row: row.get("val/iou", row["step"]))
+    """The first of those with the highest validation IoU; where none had true masks, the newest."""
+    return max(rows, key=lambda row: ("val/iou" in row, row.get("val/iou", row["step"])))
 
 
 def best_of_last_start(rows: Sequence[Row]) -> Optional[Row]:

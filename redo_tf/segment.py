@@ -18,7 +18,7 @@ results would replace another picture's, as of two folders' IMG_1.jpg.
 
 Exit code: how many pictures failed and how many folders could not be read, at most 125, hence 0 when all succeeded. A
 mistake in the command ends with 2 as well; it is told in a single sentence, and no picture is segmented. So it is when
---input is one file and that cannot be read.
+--input is one file and that fails.
 """
 from __future__ import annotations
 

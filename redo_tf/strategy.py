@@ -32,7 +32,7 @@ def check_replicas(config: Config, strategy: tf.distribute.Strategy) -> None:
 
 
 def shards(config: Config, strategy: tf.distribute.Strategy) -> int:
-    """In how many equal parts a replica's batch is computed: train.shards, or the nearest divisor that both have."""
+    """In how many equal parts a replica's batch is computed: the largest number that divides it and train.shards."""
     return math.gcd(config.train.batch_size // strategy.num_replicas_in_sync, config.train.shards)
 
 

@@ -22,7 +22,7 @@ from redo_tf.progress import bar
 from redo_tf.signals import StopSignals
 from redo_tf.step import TrainingStep, build_optimizers, networks, to_model_range
 from redo_tf.stopwatch import Stopwatch
-from redo_tf.strategy import check_batch, default_strategy
+from redo_tf.strategy import check_batch, default_strategy, shards
 from redo_tf.window import Window
 from redo_tf.workdir import Workdir
 
@@ -60,6 +60,10 @@ class Trainer:
         if config.train.xla and not tf.config.list_logical_devices("GPU"):
             logging.warning("train.xla is for a GPU: on a CPU it compiles for minutes, and iterations take longer; "
                             "--set train.xla=False is faster.")
+        parts = shards(config, self.strategy)
+        if parts < config.train.shards:
+            logging.warning("Batches of %d cannot be computed in train.shards=%d equal parts, and are in %d.",
+                            config.train.batch_size, config.train.shards, parts)
 
         # -------------------------------------------------------------------------------------------- networks
         tf.keras.mixed_precision.set_global_policy(config.train.precision)
@@ -105,7 +109,7 @@ class Trainer:
                 while self._train() == "collapsed":
                     self._begin_anew()
         except tf.errors.ResourceExhaustedError as error:
-            raise UserError(f"An iteration on batches of {self.config.train.batch_size} does not fit into memory: begin anew "
+            raise UserError(f"Training on batches of {self.config.train.batch_size} does not fit into memory: begin anew "
                             "with a smaller train.batch_size, or with train.precision=mixed_bfloat16.") from error
         finally:
             self.writers.close()
@@ -184,16 +188,16 @@ class Trainer:
                     with self.stopwatch.of("evaluations"):
                         row, best = self._evaluate(step, restarts)
                     if best:
-                        due.add("save")  # A killed run never goes on from before the evaluation that best/ is of.
+                        due.add("save")  # Or else a run that is killed goes on from before the evaluation that best/ is of.
                     progress.write(writers.line(row), file=progress.fp)
                     if row["collapsed"] and self._may_begin_anew(row):
                         return "collapsed"
-                if "sample" in due:
-                    with self.stopwatch.of("sample grids"):
-                        self._write_samples(step)
                 if "save" in due:
                     with self.stopwatch.of("checkpoints"):
                         self._save()
+                if "sample" in due:
+                    with self.stopwatch.of("sample grids"):
+                        self._write_samples(step)
                 if stop is not None and step < config.steps:
                     raise Interrupted(f"Stopped and saved at step {step}: the same command (without --restart) continues.", stop)
                 clock = time.perf_counter()
@@ -231,8 +235,9 @@ class Trainer:
         self.workdir.append_metrics(row)
         self.writers.scalars({name: value for name, value in row.items()
                               if name.startswith("val/") and not name.startswith("val/order")}, step)
-        # Without masks there is nothing to select by: the newest is kept.
-        best = results.get("iou", np.inf) > self._progress("best_iou")
+        # Where no evaluation had masks there is nothing to select by: the newest is kept.
+        best_iou = self._progress("best_iou")
+        best = results["iou"] > best_iou if "iou" in results else best_iou < 0
         if best:
             self.progress["best_iou"].assign(results.get("iou", -1.0))
             self.best.save(self._number())

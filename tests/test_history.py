@@ -22,3 +22,4 @@ def test_the_best_is_the_first_highest_since_the_last_restart():
 
 def test_without_true_masks_the_newest_is_the_best():
     assert history.best([row(3), row(6)])["step"] == 6
+    assert history.best([row(3, iou=0.5), row(6, iou=0.4), row(9)])["step"] == 3  # They were there for a time.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import Iterable, Iterator, Optional, Sequence
+from typing import Callable, Iterable, Iterator, Optional, Sequence
 
 import numpy as np
 from absl import logging
@@ -62,9 +62,9 @@ class _Finder:
     def below(cls, folder: pathlib.Path) -> _Finder:
         return cls(folder, {os.path.splitext(name)[1] for name in picture_tree.walk(folder)})
 
-    def find(self, stem: str) -> Optional[pathlib.Path]:
+    def find(self, stem: str, taken: Callable[[pathlib.Path], bool] = os.path.isfile) -> Optional[pathlib.Path]:
         paths = (self._folder / (stem + extension) for extension in self._extensions)
-        return next((path for path in paths if os.path.isfile(path)), None)
+        return next((path for path in paths if taken(path)), None)
 
 
 def masks_among(folder: pathlib.Path) -> Optional[pathlib.Path]:
@@ -100,7 +100,7 @@ class Contents:
     def pictures(self, on_error: Optional[picture_tree.OnError] = None) -> Iterator[str]:
         """Names of all that are no masks, readable or not; `on_error` as for `picture_tree.walk`."""
         return (name for name in picture_tree.walk(self._folder, self._mask_dirs, on_error)
-                if not self._is_mask(name) and not _is_result(self._folder / name))
+                if not self._is_mask(name) and not is_result(self._folder / name))
 
     def _is_mask(self, name: str) -> bool:
         stem = os.path.splitext(name)[0]
@@ -110,14 +110,15 @@ class Contents:
         return self._apart.find(os.path.splitext(name)[0])
 
     def mask_beside(self, name: str) -> Optional[pathlib.Path]:
-        path = self._beside.find(os.path.splitext(name)[0] + BESIDE)
-        return None if path is None or _is_result(path) else path
+        return self._beside.find(
+            os.path.splitext(name)[0] + BESIDE, lambda path: os.path.isfile(path) and not is_result(path))
 
     def mask(self, name: str) -> Optional[pathlib.Path]:
         return self.mask_apart(name) or self.mask_beside(name)
 
 
-def _is_result(path: pathlib.Path) -> bool:
+def is_result(path: pathlib.Path) -> bool:
+    """Whether a file was written by `redo_tf.segment`."""
     return path.name.endswith(tuple(f"_{kind}.png" for kind in KINDS)) and is_output(str(path))
 
 
@@ -132,7 +133,7 @@ def read_mask(path: Optional[pathlib.Path], size) -> np.ndarray:
             if mask.size == size:
                 return to_labels(mask)
             reason = f"has {mask.width}×{mask.height} pixels and its picture {size[0]}×{size[1]}"
-    except Exception as error:  # As above.
+    except Exception as error:  # Decoders fail in many ways.
         reason = f"cannot be read ({error})"
     logging.warning("%s %s: its picture is used without a mask.", path, reason)
     return unlabelled

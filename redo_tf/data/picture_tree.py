@@ -72,10 +72,13 @@ def _identity(folder: pathlib.Path) -> Tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def fingerprint(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = ()) -> str:
-    """Tells a tree from one with other, more, fewer or changed pictures, without reading any."""
+def fingerprint(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (),
+                counts: Callable[[pathlib.Path], bool] = lambda path: True) -> str:
+    """Tells a tree from one with other, more, fewer or changed pictures, without reading any; of those that count."""
     count = total = 0
     for name in walk(folder, leave_out):
+        if not counts(folder / name):
+            continue
         try:
             found = os.stat(folder / name)
             state = f"{found.st_size} {found.st_mtime_ns}"

@@ -122,7 +122,7 @@ def _recorded_scores(workdir: Workdir, rows: List[Dict[str, Any]]) -> Dict[str, 
         if results and all(key in results for key in SCORES):
             outdated = (results.get("restarts"), results.get("step")) != kept
             scores[split] = Score(split, {key: results[key] for key in SCORES}, results.get("pictures"),
-                                  name + (", of other masks than best/" if outdated else ""), outdated)
+                                  name + (", not known to be of the masks in best/" if outdated else ""), outdated)
     return scores
 
 

@@ -216,6 +216,17 @@ def test_what_was_segmented_into_the_folder_is_neither_picture_nor_mask(photos):
     splits, images, _ = _all(photos)
     assert sorted(images) == sorted(NAMES)
     assert all(loaded.masks is None for loaded in splits.values())
+    _save(photos / "00_mask.bmp")  # A person's own, beside the result.
+    assert _labelled(_all(photos)[2]) == {"00.png": (0, 1)}
+
+
+def test_results_among_the_pictures_do_not_have_them_prepared_again(photos):
+    builder = folder.Folder.at_size(photos, 32)
+    before = builder.fingerprint(photos)
+    write_files(np.full([4, 4, 2], 0.5, np.float32), (32, 40), "", {"mask": str(photos / "00_mask.png")})
+    assert builder.fingerprint(photos) == before
+    _save(photos / "01_mask.png")
+    assert builder.fingerprint(photos) != before
 
 
 def test_a_mask_of_the_folder_of_masks_goes_before_one_beside_the_picture(photos, tmp_path):

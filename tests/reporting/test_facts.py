@@ -30,7 +30,7 @@ def test_what_evaluate_wrote_is_taken_as_it_is_unless_best_changed_since(tmp_pat
     assert described() == [("val", 0.5, 7, "evaluation_val.json"), ("test", 0.625, 7, "evaluation_test.json")]
     (tmp_path / "run" / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in (row(3, iou=0.25), row(6, iou=0.375))))
     assert described() == [("val", 0.375, None, "metrics.jsonl, step 6"),
-                           ("test", 0.625, 7, "evaluation_test.json, of other masks than best/")]
+                           ("test", 0.625, 7, "evaluation_test.json, not known to be of the masks in best/")]
     (tmp_path / "run" / "evaluation_test.json").write_text('{"accuracy": 0.')  # Cut off by a crash.
     assert [score[0] for score in described()] == ["val"]
 

@@ -5,10 +5,11 @@ import glob
 import os
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import tiny
-from loop import best_weights, script_scores
+from loop import best_weights, checkpoint_numbers, script_scores
 
 
 def test_best_holds_the_step_with_the_best_iou(fake, monkeypatch):
@@ -26,6 +27,15 @@ def test_best_holds_the_step_with_the_best_iou(fake, monkeypatch):
     assert summary["best"]["step"] == 2 and summary["last"]["step"] == 4
     assert best_weights(trainer) == kernels[1]
     assert best_weights(trainer) != trainer.model.mask_network.variables[0].numpy().tolist()
+
+
+@pytest.mark.parametrize("ious, best", [
+    ([None, None, None], 3), ([None, 0.1, None], 2), ([0.2, None, 0.1], 1), ([0.2, None, 0.3], 3)])
+def test_best_where_masks_come_and_go(fake, monkeypatch, ious, best):
+    script_scores(monkeypatch, iter(ious))
+    trainer = fake("train.steps=3", "train.eval_every=1")
+    assert trainer.run()["best"]["step"] == best
+    assert checkpoint_numbers(trainer.workdir.file("best")) == [best]
 
 
 def test_best_holds_the_running_average_where_there_is_one(fake, monkeypatch):

@@ -35,6 +35,11 @@ def test_a_replicas_batch_is_parted_as_far_as_it_can_be(two_replicas, batch_size
     assert shards(tiny.config(f"train.batch_size={batch_size}", f"train.shards={wanted}"), two_replicas) == parts
 
 
+def test_a_batch_that_is_parted_into_fewer_is_told(tmp_path, caplog):
+    tiny.trainer(tmp_path / "run", "train.batch_size=9", "train.shards=6")
+    assert "Batches of 9 cannot be computed in train.shards=6 equal parts, and are in 3." in caplog.messages
+
+
 def test_xla_for_several_replicas_is_refused(tmp_path, two_replicas):
     with pytest.raises(UserError, match="^train.xla compiles for one device and there are 2: add --set train.xla=False, or set CUDA_VISIBLE_DEVICES "):
         tiny.trainer(tmp_path / "run", "train.xla=True", strategy=two_replicas)
