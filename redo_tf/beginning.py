@@ -62,11 +62,9 @@ def first_mask_weights(config: Config, workdir: Workdir, images: np.ndarray) -> 
     if "val/border_shares" in row:
         put_first(network, int(np.argmax(row["val/border_shares"])))
     if len(sources) > 1 or size != config.data.image_size:
-        compared = to_model_range(tf.constant(images[:COMPARED]))
-        wanted = _at_size(network, size, compared)
-        for other, others_size, _ in sources[1:]:
-            put_in_order(other, agreeing_order(wanted, _at_size(other, others_size, compared)))
         teachers = [(source, at) for source, at, _ in sources]
+        if len(teachers) > 1:
+            _match_regions(teachers, images[:COMPARED])
         student = _copy(network, config)
         teach(student, teachers, images, config.train.begin_steps, config.train.batch_size, config.seed, config.data.flip)
         network = student
@@ -95,6 +93,15 @@ def put_in_order(network: tf.keras.Model, order: Sequence[int]) -> None:
         network.logits.set_weights([kernel[..., list(order)], bias[list(order)]])
     elif order[0] == 1:
         network.logits.set_weights([-kernel, -bias])
+
+
+def _match_regions(teachers: Sequence[Tuple[tf.keras.Model, int]], images: np.ndarray) -> None:
+    """Puts every f's regions in the order of the first one's; `teachers` as for `teach`, a few images uint8 [B, S, S, 3]."""
+    first, *others = teachers
+    pictures = to_model_range(tf.constant(images))
+    wanted = _at_size(*first, pictures)
+    for network, size in others:
+        put_in_order(network, agreeing_order(wanted, _at_size(network, size, pictures)))
 
 
 def agreeing_order(wanted: tf.Tensor, found: tf.Tensor) -> List[int]:

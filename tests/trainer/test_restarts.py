@@ -10,7 +10,7 @@ import tensorflow as tf
 import tiny
 from loop import Killed, checkpoint_numbers, script_scores, without_stopping
 from redo_tf.checkpoints import is_readable
-from redo_tf.errors import Diverged
+from redo_tf.errors import Diverged, UserError
 
 ALWAYS = ("collapse.smallest_region=0.6", "train.eval_every=2", "train.mask_average=0.9")
 
@@ -91,6 +91,14 @@ def test_a_run_killed_after_a_restart_continues_the_new_start(fake):
     straight, _ = without_stopping(fake, *settings)
     tiny.assert_same_state(tiny.state(other), tiny.state(straight))
     assert tiny.untimed(other.workdir.metrics()) == tiny.untimed(straight.workdir.metrics())
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_told(fake):
+    def before(step):
+        if step == 1:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[25,64,128,128]")
+    with pytest.raises(UserError, match="^Training on batches of 4 does not fit into memory: begin anew with a smaller train.batch_size"):
+        fake(before=before).run()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
