@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import List
 
 from redo_tf.config import ModelConfig
+from redo_tf.initialization import begin_as_released
 from redo_tf.models import Discriminator, Encoder, MaskNetwork, Redo, RegionGenerator
 
 
@@ -28,4 +29,6 @@ def build_model(config: ModelConfig, image_size: int) -> Redo:
         Encoder(image_size, config.regions, config.latent_size, e.widths, e.attention, config.gain),
         image_size, config.latent_size)
     model.build()
+    if config.initialization == "released":
+        begin_as_released(model)
     return model

@@ -55,6 +55,7 @@ class ModelConfig:
     """The four networks."""
     regions: int = 2  # n
     latent_size: int = 32  # d
+    initialization: str = "orthogonal"  # orthogonal (the paper's text) | released (what that code begins with on a GPU)
     gain: float = 0.8  # of the orthogonal initialisation
     mask_network: MaskNetworkConfig = dataclasses.field(default_factory=MaskNetworkConfig)
     generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)
@@ -133,6 +134,7 @@ class Config:
 CHOICES = {
     "data.resize": ("antialias", "nearest"),
     "model.mask_network.pooling_windows": ("equal", "adaptive", None),
+    "model.initialization": ("orthogonal", "released"),
     "model.generator.normalization": ("instance", "batch"),
     "objective.redraw": ("all", "one"),
     "objective.regions": ("mean", "worst"),
