@@ -1,4 +1,4 @@
-"""The published training: released code's widths and losses at 128×128. Every recipe starts from it."""
+"""What recipes start from: the released code's widths and losses at 128×128, first weights as the paper's text has them."""
 from redo_tf.config import Config
 
 

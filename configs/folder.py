@@ -5,8 +5,8 @@
 Masks, if any, are not learnt from: they give the scores, by which best/ is chosen and regions become labels.
 
 The method needs pictures of one kind, each with one kind of object in front of what is around it. There is no published
-result on your pictures, of course; this is the recipe of Flowers-102, with batches of 16, so that twenty pictures are
-enough to begin with. It wants a GPU (`pip install ".[gpu]"`).
+result on your pictures, of course; this is the recipe of Flowers-102, with antialiased pictures, and with batches of 16, so
+that twenty pictures are enough to begin with. It wants a GPU (`pip install ".[gpu]"`).
 """
 from configs import flowers
 
@@ -14,6 +14,6 @@ from configs import flowers
 def get_config():
     config = flowers.get_config()
     config.data.dataset = "folder"
-    config.data.resize = "antialias"  # Large photographs, of whose pixels the nearest one says little.
+    config.data.resize = "antialias"  # The nearest pixels of a large photograph leave most of it out.
     config.train.batch_size = 16
     return config

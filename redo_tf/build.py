@@ -4,8 +4,8 @@ from __future__ import annotations
 from typing import List
 
 from redo_tf.config import ModelConfig
-from redo_tf.initialization import begin_as_released
 from redo_tf.models import Discriminator, Encoder, MaskNetwork, Redo, RegionGenerator
+from redo_tf.released_weights import begin_as_released
 
 
 def build_mask_network(config: ModelConfig) -> MaskNetwork:

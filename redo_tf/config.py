@@ -55,8 +55,8 @@ class ModelConfig:
     """The four networks."""
     regions: int = 2  # n
     latent_size: int = 32  # d
-    initialization: str = "orthogonal"  # orthogonal (the paper's text) | released (what that code begins with on a GPU)
-    gain: float = 0.8  # of the orthogonal initialisation
+    initialization: str = "orthogonal"  # orthogonal (the paper's text) | released (the released code's on a GPU); of `train`
+    gain: float = 0.8  # of the orthogonal kernels
     mask_network: MaskNetworkConfig = dataclasses.field(default_factory=MaskNetworkConfig)
     generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)
     discriminator: TrunkConfig = dataclasses.field(default_factory=TrunkConfig)

@@ -1,4 +1,4 @@
-"""Weight initialisation of all four networks."""
+"""Orthogonal first weights, of all four networks; redo_tf/released_weights.py has the released code's."""
 from __future__ import annotations
 
 import tensorflow as tf
