@@ -46,7 +46,7 @@ def test_what_is_there_of_flowers(call, small_flowers, tmp_path):
     prepared = call(*arguments, "--prepare")
     assert call(*arguments) == prepared
     assert prepared[0] == f"flowers: files in {small_flowers.folder}; pictures of 64×48"
-    assert prepared[1] == "At 32×32, antialias:"
+    assert prepared[1] == "At 32×32, nearest:"
     for line, (split, field) in zip(prepared[2:], (("train", "tstid"), ("val", "valid"), ("test", "trnid"))):
         count, masks, share = re.fullmatch(
             rf"{split} +(\d+) pictures, (\d+) with masks, ([\d.]+)% of their pixels are object", line).groups()
