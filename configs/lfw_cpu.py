@@ -6,9 +6,9 @@
 Faces are found far sooner at 32×32 than at 64×64. f then learns those masks at its new size, and waits until G and D, which
 are new, paint well enough to teach it anything.
 
-Against the published recipe: antialiased pictures, orthogonal first weights, the settings that configs/shapes.py and configs/lfw32_cpu.py explain (D twice as fast as G and
-wide at full size, d = 8, λ_B), batches of 8, and a running average of f over about 500 steps. What to expect: README.md,
-"Results"; curves: docs/learning.md.
+Against the published recipe: antialiased pictures, orthogonal first weights, the settings that configs/shapes.py and
+configs/lfw32_cpu.py explain (D twice as fast as G and wide at full size, d = 8, λ_B), batches of 8, and a running average
+of f over about 500 steps. What to expect: README.md, "Results"; curves: docs/learning.md.
 """
 from configs import default
 from redo_tf.precision import fastest_on_cpu
