@@ -1,4 +1,4 @@
-"""The first weights that the published results began with."""
+"""The first weights that the published results began with, as far as their code tells."""
 from __future__ import annotations
 
 import math
