@@ -22,20 +22,19 @@ import json
 import os
 from typing import Any, Dict, List, Sequence
 
-import tensorflow as tf
 from absl import flags, logging
 
 from redo_tf import cli, config as configuration, data
 from redo_tf.config import Config
 from redo_tf.errors import UserError
-from redo_tf.evaluation import compile_segmenter, score
+from redo_tf.evaluation import score
 from redo_tf.experiments import runs
 from redo_tf.files import write_text, write_whole
 from redo_tf.recipe_flags import config_from_flags
-from redo_tf.segmenter import load_mask_network
 from redo_tf.supervision.figure import plot, summarize, table
 from redo_tf.supervision.pictures import divide, draw, labelled_rows, take
 from redo_tf.supervision.training import Settings, train
+from redo_tf.trained import of_run
 from redo_tf.workdir import Workdir
 
 LABELS = flags.DEFINE_list("labels", ["5", "10", "20", "50", "100", "200", "500"], "How many true masks to learn from.")
@@ -99,10 +98,8 @@ def reference_scores(path: str, config: Config, scoring: data.Split) -> Dict[str
         if old != new:
             raise UserError(f"--reference={path} was trained with data.{field}={old}, and this command has {new}: "
                             f"add --set data.{field}={old}, or choose another reference.")
-    tf.keras.mixed_precision.set_global_policy(theirs.train.precision)
-    network, row = load_mask_network(workdir)
-    segment = compile_segmenter(network, config.data.image_size)
-    return {"workdir": workdir.path, "step": row["step"], "scoring": score(segment, theirs, scoring)}
+    network = of_run(workdir)
+    return {"workdir": workdir.path, "step": network.evaluation["step"], "scoring": score(network.segment, theirs, scoring)}
 
 
 def trained(folder: Workdir, config: Config, settings: Settings, training: data.Split, stopping: data.Split,

@@ -66,5 +66,8 @@ def figures(finished_run, tmp_path_factory):
         "redraw without a run": ["redraw"],
         "redraw of no run": ["redraw", f"--workdir={folder}"],
         "redraw without columns": ["redraw", *common, "--columns=0"],
-        "masks without a run": ["masks"]}
+        "masks without a run": ["masks"],
+        "masks of two groups": ["masks", f"--model={run}", f"--data_dir={data_dir}", "--split=val", "--images=2",
+                                f"--output={folder / 'two_groups.png'}", "--groups=worst_iou,random"],
+        "masks of no group": ["masks", *common, "--groups=best"]}
     return folder, dict(zip(commands, redo_tf(*commands.values())))

@@ -14,13 +14,12 @@ from typing import Any, Dict, List, Optional, Sequence
 import tensorflow as tf
 from absl import logging
 
-from redo_tf import cli, config as configuration, data
+from redo_tf import cli, config as configuration, data, trained
 from redo_tf.config import Config
 from redo_tf.errors import Interrupted, UserError
-from redo_tf.evaluation import compile_segmenter, score
+from redo_tf.evaluation import score
 from redo_tf.metrics import SCORES
 from redo_tf.recipe_flags import FLAGS
-from redo_tf.segmenter import load_mask_network
 from redo_tf.signals import StopSignals
 from redo_tf.workdir import Workdir
 
@@ -142,14 +141,13 @@ def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str]) 
     """
     config = workdir.load_config()
     tf.keras.backend.clear_session()
-    tf.keras.mixed_precision.set_global_policy(config.train.precision)
-    network, row = load_mask_network(workdir)
-    segment = compile_segmenter(network, config.data.image_size)
+    network = trained.of_run(workdir)
+    row = network.evaluation
     scores = {"step": row["step"], "restarts": row["restarts"],
               "val": {name: row[f"val/{name}"] for name in SCORES} if "val/iou" in row else None}
     for split in splits:
         pictures = data.load_configured(config.data, split, data_dir)
-        scores[split] = score(segment, config, pictures) if pictures.masks is not None else None
+        scores[split] = score(network.segment, config, pictures) if pictures.masks is not None else None
     return scores
 
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 from absl import logging
 
-from redo_tf import data, history
+from redo_tf import data, history, trained
 from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.metrics import SCORES
@@ -92,7 +92,7 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
     try:
         if _is_prepared(config, split, data_dir):
             logging.info("Segmenting the %s pictures of %s.", split, name)
-            segmented = segment_split(workdir, split, data_dir, mask_dir)
+            segmented = segment_split(trained.of_run(workdir, mask_dir), split, data_dir)
             masks = split, png(draw(segmented, choose(segmented.accuracy, segmented.iou, MASKS_SHOWN, seed=0)))
             if split not in scores or scores[split].outdated:
                 scores[split] = Score(split, segmented.scores, len(segmented.ids), "scored for this report")

@@ -10,7 +10,7 @@ import sys
 from processes import redo_tf, run
 from redo_tf import cli
 
-SHARED, RECIPE = {"data_dir", "mask_dir", "workdir"}, {"dataset", "config", "set"}
+SHARED, RECIPE, TRAINED = {"data_dir", "mask_dir", "workdir"}, {"dataset", "config", "set"}, {"model", "dataset"}
 
 
 def flags_in(text):
@@ -28,7 +28,7 @@ def test_help_lists_every_flag_and_ends_with_code_0():
         source = pathlib.Path(importlib.util.find_spec(cli.COMMANDS[name]).origin).read_text(encoding="utf-8")
         own = set(re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', source))
         assert text.splitlines()[0] == ast.get_docstring(ast.parse(source)).splitlines()[0], name
-        assert own and flags_in(text) - own in (SHARED, SHARED | RECIPE) and own <= flags_in(text), name
+        assert own and flags_in(text) - own in (SHARED, SHARED | RECIPE, SHARED | TRAINED) and own <= flags_in(text), name
     assert flags_in(helps["train"]) == flags_in(results[3][1]) == {"restart", *SHARED, *RECIPE}
     assert flags_in(helps["evaluate"]) == {"split", "batch_size", "model", "dataset", *SHARED}
     assert "Trains ReDO" in helps["train"] and "Scores a run's mask network, or an exported model" in helps["evaluate"]

@@ -11,7 +11,8 @@ from PIL import Image
 from redo_tf import segmenter
 from redo_tf.data import lfw, load, storage
 from redo_tf.errors import UserError
-from redo_tf.evaluate import evaluate_model
+from redo_tf.evaluate import evaluate_split
+from redo_tf.trained import of_model
 
 
 def _load(folder, split, **options):
@@ -132,7 +133,7 @@ def test_real_archives(real_data, faces):
 
 
 def test_the_network_that_comes_with_the_package_scores_what_its_card_says(faces):
-    results = evaluate_model("lfw", dataset=None, split="val", data_dir=str(faces))
+    results = evaluate_split(of_model("lfw"), "val", str(faces))
     told = segmenter.load("lfw").card["scores"]
     # The run scored it in bfloat16; a pixel in two hundred may be another's.
     assert results["pictures"] == 1327 and {name: results[name] for name in told} == pytest.approx(told, abs=0.005)

@@ -13,6 +13,7 @@ from redo_tf import data
 from redo_tf.data import Split
 from redo_tf.errors import UserError
 from redo_tf.scored_masks import choose, score_pictures, segment_split
+from redo_tf.trained import of_model, of_run
 from redo_tf.workdir import Workdir
 from test_redraw import CELL, GAP, TITLE, cells
 
@@ -48,7 +49,7 @@ def test_groups_are_best_and_worst_first_and_random_pictures_are_distinct():
 
 def test_scores_are_those_of_training_and_iou_is_the_mean_over_pictures(finished_run):
     run, data_dir = finished_run
-    masks = segment_split(Workdir(run), "val", data_dir)
+    masks = segment_split(of_run(Workdir(run)), "val", data_dir)
     best = max(Workdir(run).metrics(), key=lambda row: row["val/iou"])
     assert masks.scores == pytest.approx({name: best[f"val/{name}"] for name in (
         "accuracy", "iou", "accuracy_per_image", "iou_per_image")}, rel=1e-12)
@@ -64,7 +65,7 @@ def test_regions_are_in_the_order_that_the_run_recorded(finished_run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "metrics.jsonl").write_text("".join(
         json.dumps({**row, "val/order": row["val/order"][::-1]}) + "\n" for row in Workdir(run).metrics()))
-    found = [segment_split(Workdir(folder), "val", data_dir).found for folder in (run, tmp_path / "run")]
+    found = [segment_split(of_run(Workdir(folder)), "val", data_dir).found for folder in (run, tmp_path / "run")]
     np.testing.assert_array_equal(found[0], 1 - found[1])
 
 
@@ -73,7 +74,7 @@ def test_pictures_without_a_label_are_left_out(finished_run, monkeypatch):
     labels[1], labels[2, :, 5:] = 255, 255
     split = Split(tiny.pictures("val").images, labels, list("abcdef"))
     monkeypatch.setattr("redo_tf.data.load", lambda *_, **__: split)
-    masks = segment_split(Workdir(finished_run[0]), "val", None)
+    masks = segment_split(of_run(Workdir(finished_run[0])), "val", None)
     assert masks.ids == list("acdef")
     np.testing.assert_array_equal(masks.images, tiny.pictures("val").images[[0, 2, 3, 4, 5]])
     assert masks.accuracy[1] == (masks.found[1] == labels[2])[:, :5].mean()
@@ -82,11 +83,29 @@ def test_pictures_without_a_label_are_left_out(finished_run, monkeypatch):
 def test_a_split_without_masks_is_refused(finished_run, monkeypatch):
     tiny.use_pictures(monkeypatch, masks=False)
     with pytest.raises(UserError, match="No picture of shapes's test split has a mask, .*choose another --split"):
-        segment_split(Workdir(finished_run[0]), "test", None)
+        segment_split(of_run(Workdir(finished_run[0])), "test", None)
 
 
-def test_the_command_asks_for_a_run(figures):
-    assert figures[1]["masks without a run"] == [2, "", "Which run? Give its folder as --workdir=…\n"]
+def test_a_model_s_masks_are_those_of_the_run_that_it_is(finished_run):
+    run, data_dir = finished_run
+    from_run, from_model = (segment_split(network, "val", data_dir) for network in (of_run(Workdir(run)), of_model(run)))
+    np.testing.assert_array_equal(from_run.found, from_model.found)
+    assert from_run.scores == pytest.approx(from_model.scores)
+
+
+@pytest.mark.parametrize("command, sentence", [
+    ("masks without a run", "Which model? Give a run's folder as --workdir=… or an exported model as --model=…"),
+    ("masks of no group", "--groups=best is no list of groups; there is best_accuracy, best_iou, random, ")])
+def test_mistakes_are_told_in_one_sentence(figures, command, sentence):
+    code, output, errors = figures[1][command]
+    assert (code, output) == (2, "") and errors.startswith(sentence) and errors.count("\n") == 1
+
+
+def test_groups_are_shown_in_the_order_that_is_asked_for(figures):
+    code, output, errors = figures[1]["masks of two groups"]
+    assert code == 0, errors
+    assert list(json.loads(output.splitlines()[1])) == ["worst by IoU", "drawn at random"]
+    assert np.asarray(Image.open(figures[0] / "two_groups.png")).shape == (TITLE + 2 * CELL, 6 * CELL + GAP, 3)
 
 
 def test_the_command_draws_the_pictures_that_it_names(finished_run, figures):
@@ -97,7 +116,7 @@ def test_the_command_draws_the_pictures_that_it_names(finished_run, figures):
     assert line == f"Masks of val, 6 pictures: {folder / 'masks.png'}"
     named = json.loads(listing)
     assert list(named) == GROUPS
-    masks = segment_split(Workdir(run), "val", data_dir)
+    masks = segment_split(of_run(Workdir(run)), "val", data_dir)
     order = np.argsort(masks.iou)
     assert [row["iou"] for row in named["worst by IoU"]] == pytest.approx(masks.iou[order[:3]].tolist())
     assert [row["iou"] for row in named["best by IoU"]] == pytest.approx(masks.iou[order[:2:-1]].tolist())

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import json
 
-from redo_tf.evaluate import evaluate_run
+from redo_tf.evaluate import evaluate_split
 from redo_tf.experiments import runs, table1 as command_of_table1
 from redo_tf.metrics import SCORES
+from redo_tf.trained import of_run
 from redo_tf.workdir import Workdir
 
 
@@ -77,7 +78,7 @@ def test_the_command_trains_scores_and_writes(table1, command):
     assert (result["seed"], result["step"], result["restarts"]) == (0, summary["best"]["step"], 0)
     assert result["val"]["iou"] == summary["best"]["val/iou"]
     for split in ("train", "test"):  # As redo_tf.evaluate scores it.
-        expected = evaluate_run(Workdir(str(folder / "seed_0")), split, str(command.data_dir))
+        expected = evaluate_split(of_run(Workdir(str(folder / "seed_0"))), split, str(command.data_dir))
         assert result[split] == {name: expected[name] for name in SCORES}
         assert written["summary"][split]["iou"] == {"mean": expected["iou"], "std": None}
     assert (folder / "table1.md").read_text() in done.stdout

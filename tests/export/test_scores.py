@@ -10,7 +10,8 @@ import pytest
 import redo_tf.data
 import tiny
 from redo_tf.errors import UserError
-from redo_tf.evaluate import evaluate_model, evaluate_run
+from redo_tf.evaluate import evaluate_split
+from redo_tf.trained import of_model, of_run
 from redo_tf.workdir import Workdir
 
 
@@ -21,9 +22,9 @@ def data(monkeypatch):
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_saved_model_and_a_run_by_its_path_score_as_the_run(run, models, split):
-    expected = evaluate_run(Workdir(run), split, None)
+    expected = evaluate_split(of_run(Workdir(run)), split, None)
     for path in (models, models + "/1", run):
-        actual = evaluate_model(path, None, split, None, batch_size=4)
+        actual = evaluate_split(of_model(path), split, None, batch_size=4)
         for name in ("accuracy", "iou", "accuracy_per_image", "iou_per_image"):
             assert actual[name] == pytest.approx(expected[name], abs=2e-3)
         assert (actual["dataset"], actual["pictures"]) == ("shapes", tiny.PICTURES[split])
@@ -38,7 +39,7 @@ def test_the_data_set_can_be_another_than_the_models(models, monkeypatch):
         return load(name, *rest, **more)
 
     monkeypatch.setattr("redo_tf.data.load", asking)
-    assert evaluate_model(models, "lfw", "val", None)["dataset"] == "lfw"
+    assert evaluate_split(of_model(models, "lfw"), "val", None)["dataset"] == "lfw"
     assert asked == ["lfw"]
 
 
@@ -48,4 +49,4 @@ def test_a_model_whose_card_does_not_name_a_known_data_set(models, tmp_path):
     del card["dataset"]
     (copy / "model_card.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match="does not say on which data set .* --dataset"):
-        evaluate_model(os.fspath(copy), None, "val", None)
+        of_model(os.fspath(copy))
