@@ -33,9 +33,18 @@ class Index:
         self.rows[new] = {**self.rows.pop(old), "input": new}
 
     def drop(self, inputs: Iterable[str]) -> None:
-        """Forgets pictures whose files are to be written anew."""
+        """Forgets pictures, which then own nothing."""
         for path in inputs:
             self.rows.pop(path, None)
+
+    def outdate(self, masks: Dict[str, str]) -> None:
+        """Notes that pictures are to be segmented anew: input → mask. Until they are, a mask of that name stays theirs."""
+        for path, mask in masks.items():
+            row = self.rows.get(path, {})
+            if row.get("mask") == mask:
+                row["outdated"] = True
+            else:
+                self.drop([path])
 
     def begin(self) -> None:
         """From now on rows are added."""

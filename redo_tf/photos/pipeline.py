@@ -96,7 +96,7 @@ def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kind
         skipped = len(pictures) - len(todo)
         if skipped:
             logging.info("%d of %d pictures are done already; --overwrite does them anew.", skipped, len(pictures))
-        index.drop(picture.path for picture in todo)
+        index.outdate({picture.path: files[picture]["mask"] for picture in todo})
         refused = _refused(index, todo, files, output, overwrite)
         index.begin()
         failed = 0
@@ -128,9 +128,11 @@ def _refused(index: Index, pictures: Sequence[Picture], files: Dict[Picture, Dic
     for picture in pictures:
         mask = files[picture]["mask"]
         owner = owners.get(mask)
-        if owner and overwrite and not os.path.lexists(owner):
+        if owner in (None, picture.path):
+            continue
+        if overwrite and not os.path.lexists(owner):
             index.drop([owner])
-        elif owner:
+        else:
             refused[picture] = _refusal(os.path.join(output, mask), owner)
     return refused
 
@@ -142,7 +144,7 @@ def _refusal(mask: str, owner: str) -> PictureError:
 
 
 def _is_done(row: Dict[str, Any], files: Dict[str, str], output: str, model: str) -> bool:
-    return (row is not None and row.get("model") == model and
+    return (row is not None and row.get("model") == model and not row.get("outdated") and
             all(row.get(kind) == name and drawing.is_whole(os.path.join(output, name)) for kind, name in files.items()))
 
 

@@ -115,3 +115,19 @@ def test_of_a_mask_that_two_rows_name_nobody_is_the_owner(tmp_path, years, caplo
     assert mask(output, "IMG_1").shape == (30, 30)
     assert [row["input"] for row in rows(output)] == [new]
     assert run(output, old) == (0, 0, 1)
+
+
+def test_interrupted_overwriting_takes_no_picture_s_results_away(tmp_path, years):
+    old, new = years
+    output = tmp_path / "out"
+    run(output, old)
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        segment(FakeSegmenter(before=interrupt), named([old]), str(output), overwrite=True)
+    assert run(output, new) == (0, 0, 1)  # Still the first picture's.
+    assert run(output, old) == (1, 0, 0)  # Not done anew yet.
+    assert run(output, old) == (0, 1, 0)
+    assert [sorted(row) for row in rows(output) if row["input"] == old] == [
+        ["height", "input", "mask", "model", "object_share", "shares", "width"]]
