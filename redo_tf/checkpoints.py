@@ -1,6 +1,7 @@
 """Saving and restoring a run; a damaged checkpoint is passed over for the one before."""
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ from typing import List, Optional
 
 import tensorflow as tf
 from absl import logging
+from google.protobuf import text_format
 
 from redo_tf.disk import writing
 from redo_tf.errors import UserError
@@ -38,7 +40,15 @@ class Checkpoints:
         self.checkpoint = tf.train.Checkpoint(
             **{name: trackable for name, trackable in trackables.items() if trackable is not None})
         self.folder, self.kept = folder, kept
-        self.manager = tf.train.CheckpointManager(self.checkpoint, folder, max_to_keep=kept)
+
+    @functools.cached_property
+    def manager(self) -> tf.train.CheckpointManager:
+        """TensorFlow's, which writes; its list of what is there, where a crash has cut it off, is made anew."""
+        try:
+            tf.train.get_checkpoint_state(self.folder)
+        except (ValueError, text_format.ParseError, UnicodeDecodeError):
+            os.unlink(os.path.join(self.folder, "checkpoint"))
+        return tf.train.CheckpointManager(self.checkpoint, self.folder, max_to_keep=self.kept)
 
     def save(self, number: int) -> None:
         """Saves as number `number`; what is there stays until the new one is complete.

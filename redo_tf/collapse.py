@@ -18,8 +18,15 @@ def fault(row: Dict[str, Any], limits: CollapseConfig) -> Optional[str]:
     return None
 
 
-def hindrance(row: Dict[str, Any], limits: CollapseConfig) -> Optional[str]:
-    """Why a run that has collapsed in this row is not begun anew; None where it may be."""
+def hindrance(row: Dict[str, Any], limits: CollapseConfig, at_rest_until: int = 0) -> Optional[str]:
+    """Why a run that has collapsed in this row is not begun anew; None where it may be.
+
+    Args:
+      at_rest_until: of a run that begins with given masks: the step up to which they stay as they are.
+    """
+    if row["step"] <= at_rest_until:
+        return (f"until step {at_rest_until} the masks are those that the run began with, as they would be again; if the object "
+                "is small, lower collapse.smallest_region")
     if row["step"] > limits.last_step:
         return f"later than step {limits.last_step}"
     if row["restarts"] >= limits.restarts:

@@ -146,6 +146,7 @@ BOUNDS = {
     "data.stored_side": (0, None),
     "model.regions": (2, 254),
     "model.latent_size": (1, None),
+    "model.gain": (1e-6, None),
     "model.mask_network.channels": (1, None),
     "model.mask_network.residual_blocks": (0, None),
     "model.mask_network.temperature": (1e-6, None),
@@ -162,6 +163,9 @@ BOUNDS = {
     "optimizer.mask_learning_rate": (0, None),
     "optimizer.mask_delay": (0, None),
     "optimizer.mask_weight_decay": (0, None),
+    "optimizer.beta_1": (0, 0.999999),
+    "optimizer.beta_2": (0, 0.999999),
+    "optimizer.epsilon": (1e-12, None),
     "train.steps": (1, 10**8 - 1),  # Checkpoints are numbered restarts·10⁸ + step.
     "train.batch_size": (1, None),
     "train.begin_steps": (1, None),
@@ -231,7 +235,7 @@ def override(config: Config, name: str, value: Any) -> None:
 
 
 def parse_assignment(assignment: str) -> Tuple[str, Any]:
-    """`name=value` → name and value; the value is a Python literal, or else a word.
+    """`name=value` → name and value; the value is a Python literal, or else a word, as always where the field holds one.
 
     Raises:
       UserError: there is no `=`.
@@ -239,10 +243,20 @@ def parse_assignment(assignment: str) -> Tuple[str, Any]:
     name, equals, text = assignment.partition("=")
     if not equals:
         raise UserError(f"--set {assignment} is not of the form name=value.")
+    name = name.strip()
     try:
-        return name.strip(), ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError):
-        return name.strip(), text
+        value = text
+    return name, text if _holds_word(name) and not isinstance(value, (str, type(None))) else value
+
+
+def _holds_word(name: str) -> bool:
+    """Whether a field, by its dotted name, is of type str, so that a folder called 2024 is no number."""
+    wanted: Any = Config
+    for part in name.split("."):
+        wanted = get_type_hints(wanted).get(part) if dataclasses.is_dataclass(wanted) else None
+    return wanted is str or str in get_args(wanted)
 
 
 def _strangers(config: Any, prefix: str = "") -> Iterable[str]:

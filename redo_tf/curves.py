@@ -33,9 +33,9 @@ def plot(runs: Dict[str, Sequence[Row]]) -> bytes:
         for attempt in attempts:
             style = {"color": colour, "linewidth": 1.8 if attempt is attempts[-1] else 0.6, "marker": "."}
             label = name if attempt is attempts[-1] else None
-            steps = [row["step"] for row in attempt]
-            if "val/iou" in attempt[0]:
-                scores.plot(steps, [row["val/iou"] for row in attempt], label=label, **style)
+            steps, scored = [row["step"] for row in attempt], [row for row in attempt if "val/iou" in row]
+            if scored:
+                scores.plot([row["step"] for row in scored], [row["val/iou"] for row in scored], label=label, **style)
             for k in range(len(attempt[0]["val/region_sizes"])):
                 sizes.plot(steps, [row["val/region_sizes"][k] for row in attempt], label=label if not k else None,
                            linestyle=("-", "--", ":", "-.")[k % 4], **style)

@@ -1,11 +1,12 @@
 """Trains ReDO on a data set: pictures in, a network that cuts their objects out. No labels are used in training.
 
-  python -m redo_tf.train                              # generated shapes, no download
-  python -m redo_tf.train --dataset=lfw --data_dir=…   # the paper's LFW recipe, from the original archives
-  python -m redo_tf.train --dataset=lfw --config=configs/lfw_cpu.py --data_dir=…   # a laptop's
+  python -m redo_tf.train                                            # generated shapes, no download
+  python -m redo_tf.train --dataset=folder --data_dir=photos         # your own pictures; 32×32, then configs/folder_cpu.py
+  python -m redo_tf.train --dataset=lfw --data_dir=…                 # the paper's LFW recipe, which wants a GPU
+  python -m redo_tf.train --dataset=lfw --config=lfw32_cpu --data_dir=…   # a laptop's; then configs/lfw_cpu.py
 
 The same command continues an interrupted run. Exit codes: 0 finished, 1 diverged, 2 a mistake in the command or the
-data, 70 a mistake of this program's, 128 + signal when stopped by one (everything is saved).
+data, 70 an internal error, 128 + signal when stopped by one (everything is saved).
 """
 from __future__ import annotations
 

@@ -101,9 +101,12 @@ class Trainer:
         Raises:
           Interrupted: by a signal, after saving.
           Diverged: a loss is NaN or infinite; the last good checkpoint stays.
-          UserError: an iteration does not fit into the device's memory, or the disk is full.
+          UserError: the run's checkpoints are gone or damaged; or an iteration does not fit into the device's memory; or the
+        disk is full.
         """
         self._resume()
+        if self._progress("step") < self.config.train.steps:
+            self.workdir.remove_summary()
         try:
             with StopSignals() as self.signals:
                 while self._train() == "collapsed":
@@ -119,6 +122,8 @@ class Trainer:
 
     def _resume(self) -> None:
         prefix = self.checkpoints.restore_newest()
+        if not prefix:
+            self._check_nothing_is_lost()
         step, restarts = self._progress("step"), self._progress("restarts")
         self.workdir.forget_metrics_after(restarts, step if prefix else -1)
         if prefix:
@@ -130,6 +135,17 @@ class Trainer:
                          len(self.train.images), self.config.data.dataset, self.config.data.image_size,
                          self.config.data.image_size, f"{parameters:,}", self.strategy.num_replicas_in_sync,
                          self.config.train.precision)
+            if self.first_mask_weights:
+                self._save()  # They are kept from now on: learning them can take minutes.
+
+    def _check_nothing_is_lost(self) -> None:
+        """Of a run without a readable checkpoint. The first evaluation is followed by one, so that a process which is killed
+        in between leaves a single row."""
+        rows = self.workdir.metrics()
+        if self.checkpoints.prefixes() or len(rows) > 1:
+            raise UserError(f"No checkpoint in {self.checkpoints.folder} can be read, and the run had come to step "
+                            f"{rows[-1]['step'] if rows else 0}: bring them back from a copy, or add --restart to move the "
+                            "run aside and begin anew.")
 
     def _begin_anew(self) -> None:
         """Fresh weights under a new seed, in the same variables, so that nothing is traced again."""
@@ -245,7 +261,8 @@ class Trainer:
 
     def _may_begin_anew(self, row: Dict[str, Any]) -> bool:
         """After a collapse; says what happens, either way."""
-        hindrance = collapse.hindrance(row, self.config.collapse)
+        at_rest_until = self.config.optimizer.mask_delay if self.first_mask_weights else 0
+        hindrance = collapse.hindrance(row, self.config.collapse, at_rest_until)
         if hindrance:
             logging.warning("Collapsed at step %d, and not begun anew: %s.", row["step"], hindrance)
         else:

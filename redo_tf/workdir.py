@@ -41,7 +41,7 @@ class Workdir:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(f"{self.path} holds no run (no config.json): train one there, or check --workdir.") from error
         except (UserError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.file('config.json')} is damaged: {error}") from error
+            raise UserError(f"{self.file('config.json')} is damaged, or of another version of this package: {error}") from error
         config.data.mask_dir = mask_dir or config.data.mask_dir
         return config
 
@@ -62,7 +62,7 @@ class Workdir:
         if not (os.path.isdir(ground) and os.access(ground, os.W_OK)):
             raise UserError(f"The run cannot be written to {self.path} ({ground} is not a folder that may be written to): "
                             "choose another --workdir.")
-        if not (os.path.exists(self.file("config.json")) and self.has_checkpoint()):
+        if not (os.path.exists(self.file("config.json")) and self.has_begun()):
             return
         old, new = configuration.flatten(self.load_config()), configuration.flatten(config)
         changed = [f"{name} is {old[name]} there and {value} here" for name, value in new.items()
@@ -124,8 +124,12 @@ class Workdir:
             raise UserError(f"Another process is training in {self.path}: wait for it, or choose another --workdir.")
         return exclusive(self.path, busy)
 
+    def has_begun(self) -> bool:
+        """Whether there is more than the configuration, which is all that a mistaken first command leaves."""
+        return self.has_checkpoint() or bool(self.metrics()) or os.path.exists(self.file("summary.json"))
+
     def has_checkpoint(self) -> bool:
-        """Whether there is anything to continue; a mistaken first command leaves nothing but its configuration."""
+        """Whether there is anything to continue from."""
         folder = self.file("checkpoints")
         return os.path.isdir(folder) and any(name.endswith(".index") for name in os.listdir(folder))
 
@@ -165,6 +169,11 @@ class Workdir:
 
     def write_summary(self, summary: Dict[str, Any]) -> None:
         write_text(self.file("summary.json"), json.dumps(summary, indent=2) + "\n")
+
+    def remove_summary(self) -> None:
+        """Of a run that goes on: the file says that it has ended."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file("summary.json"))
 
     def _write_metrics(self, rows: List[Dict[str, Any]]) -> None:
         write_text(self.file("metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in rows))

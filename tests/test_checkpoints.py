@@ -101,6 +101,16 @@ def test_a_skipped_one_is_replaced_when_training_gets_there_again(tmp_path):
     assert restored(tmp_path) == (7.0, str(tmp_path / "ckpt-2"))
 
 
+@pytest.mark.parametrize("content", [b"", b"model_checkpoint_path: ", b"\0" * 64, b"\xff"])
+def test_a_damaged_list_of_checkpoints_is_made_anew(tmp_path, content):
+    save(tmp_path, 1.0, 2.0)
+    (tmp_path / "checkpoint").write_bytes(content)
+    assert restored(tmp_path) == (2.0, str(tmp_path / "ckpt-2"))
+    variable = tf.Variable(tf.fill([1000], 3.0))
+    Checkpoints(str(tmp_path), 5, value=variable).save(3)
+    assert restored(tmp_path) == (3.0, str(tmp_path / "ckpt-3"))
+
+
 def test_what_a_killed_save_leaves_is_harmless(tmp_path):
     save(tmp_path, 1.0)
     (tmp_path / "ckpt-2_temp").mkdir()

@@ -36,3 +36,10 @@ def test_faults(changes, message):
     ({"step": 5001}, "later than step 5000"), ({"restarts": 2}, "that was done 2 times already")])
 def test_hindrances(changes, message):
     assert collapse.hindrance(row(**changes), LIMITS) == message
+
+
+@pytest.mark.parametrize("step, hindered", [(999, True), (1000, True), (1001, False)])
+def test_masks_that_were_given_and_are_at_rest_would_be_the_same_again(step, hindered):
+    hindrance = collapse.hindrance(row(step=step), LIMITS, at_rest_until=1000)
+    assert bool(hindrance) == hindered
+    assert not hindered or hindrance.startswith("until step 1000 the masks are those that the run began with")

@@ -10,18 +10,19 @@ from PIL import Image
 from redo_tf import curves
 
 
-def rows(scored: bool):
-    score = {"val/iou": 0.5} if scored else {}
-    return [{"restarts": 0, "step": step, "val/region_sizes": [0.7, 0.3], **score} for step in (500, 1000)]
+def rows(*scored: bool):
+    """An evaluation for each, with or without masks."""
+    return [{"restarts": 0, "step": 500 * i, "val/region_sizes": [0.7, 0.3], **({"val/iou": 0.5} if score else {})}
+            for i, score in enumerate(scored, start=1)]
 
 
 @pytest.mark.filterwarnings("error:No artists")
-@pytest.mark.parametrize("scored", [True, False])
-def test_runs_with_and_without_true_masks_are_drawn(scored):
-    picture = np.asarray(Image.open(io.BytesIO(curves.plot({"a": rows(scored)}))).convert("RGB")).astype(int)
+@pytest.mark.parametrize("scored", [(True, True), (False, False), (True, False), (False, True)])
+def test_runs_with_and_without_true_masks_are_drawn_also_where_these_come_and_go(scored):
+    picture = np.asarray(Image.open(io.BytesIO(curves.plot({"a": rows(*scored)}))).convert("RGB")).astype(int)
     blue = (picture[..., 2] - picture[..., 0] > 60).any(axis=1)  # Rows with the first colour.
     half = len(blue) // 2
-    assert blue[half:].any() and blue[:half].any() == scored
+    assert blue[half:].any() and blue[:half].any() == any(scored)
 
 
 def test_as_many_runs_as_there_are_have_a_line_each(monkeypatch):
@@ -31,5 +32,5 @@ def test_as_many_runs_as_there_are_have_a_line_each(monkeypatch):
     plot = axes.Axes.plot
     monkeypatch.setattr(axes.Axes, "plot", lambda *args, **options: drawn.append(options.get("label")) or plot(*args, **options))
     names = [f"run {k}" for k in range(12)]
-    curves.plot({name: rows(True) for name in names})
+    curves.plot({name: rows(True, True) for name in names})
     assert [label for label in drawn if label] == [name for name in names for _ in range(2)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -148,6 +149,16 @@ def test_a_mistaken_first_command_does_not_occupy_the_folder(tmp_path):
     assert workdir.load_config().data.dataset == "shapes"
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json"])
+def test_a_run_whose_checkpoints_are_gone_still_occupies_the_folder(tmp_path, name):
+    workdir = trained(tmp_path / "run", seed=3)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    claim(workdir, config(seed=4), restart=False)  # Nothing but a configuration.
+    (tmp_path / "run" / name).write_text(json.dumps(rows(5)[0]) + "\n")
+    assert "seed is 4 there and 5 here" in refusal(claim, workdir, config(seed=5), restart=False)
+    claim(workdir, config(seed=4), restart=False)
+
+
 def test_restart_moves_the_run_aside_every_time_and_deletes_nothing(tmp_path):
     workdir = trained(tmp_path / "run", seed=3)
     first = contents(tmp_path / "run")
@@ -204,7 +215,7 @@ def test_a_damaged_configuration_is_told_in_one_sentence_and_stays(tmp_path, con
     workdir = trained(tmp_path / "run")
     (tmp_path / "run" / "config.json").write_bytes(content)
     message = refusal(workdir.load_config)
-    assert message.startswith(f"{tmp_path / 'run' / 'config.json'} is damaged: ")
+    assert message.startswith(f"{tmp_path / 'run' / 'config.json'} is damaged, or of another version of this package: ")
     assert refusal(claim, workdir, config(), restart=False) == message
     assert (tmp_path / "run" / "config.json").read_bytes() == content
 

@@ -86,7 +86,7 @@ class Sources:
 
     @property
     def _offer(self) -> str:
-        return f" (`redo-tf data --prepare` downloads {' and '.join(self.urls)})" if self.urls else ""
+        return f" (`redo-tf data --prepare` with this --dataset downloads {' and '.join(self.urls)})" if self.urls else ""
 
     def _candidates(self, data_dir: Optional[pathlib.Path]) -> List[pathlib.Path]:
         if data_dir is None:

@@ -106,6 +106,8 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
       Interrupted: by a signal.
       SystemExit: a run failed, with its exit code, after it has printed why.
     """
+    for gpu in tf.config.list_physical_devices("GPU"):  # Preparing data may start TensorFlow here, which else takes all
+        tf.config.experimental.set_memory_growth(gpu, True)  # of a GPU's memory, and leaves none to the runs.
     places = {name: Workdir(folder.file(name)) for name in changes}
     configs = {name: overridden(config, assignments) for name, assignments in changes.items()}
     pictures = data.fingerprints(config.data, cli.DATA_DIR.value)
@@ -129,8 +131,9 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
 
 # -------------------------------------------------------------------------------------------------------------- scoring
 
-def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str]) -> Dict[str, Any]:
-    """Scores of a run's best mask network.
+def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str],
+              mask_dir: Optional[str] = None) -> Dict[str, Any]:
+    """Scores of a run's best mask network; `mask_dir` takes the place of the run's own.
 
     Returns:
       `step` and `restarts` of the evaluation that chose it; its scores there as `val`, and those of each split, None
@@ -139,9 +142,9 @@ def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str]) 
     Raises:
       UserError: there is no run, or it was never evaluated, or its data is missing.
     """
-    config = workdir.load_config()
+    config = workdir.load_config(mask_dir)
     tf.keras.backend.clear_session()
-    network = trained.of_run(workdir)
+    network = trained.of_run(workdir, mask_dir)
     row = network.evaluation
     scores = {"step": row["step"], "restarts": row["restarts"],
               "val": {name: row[f"val/{name}"] for name in SCORES} if "val/iou" in row else None}

@@ -69,7 +69,7 @@ def score_runs(config: Config, folder: Workdir) -> List[Dict[str, Any]]:
     results = []
     for seed in seeds(config):
         workdir = Workdir(folder.file(f"seed_{seed}"))
-        scores = runs.score_run(workdir, ("train", "test"), cli.DATA_DIR.value)
+        scores = runs.score_run(workdir, ("train", "test"), cli.DATA_DIR.value, cli.MASK_DIR.value)
         results.append({"seed": seed, "workdir": workdir.path, **scores})
     return results
 

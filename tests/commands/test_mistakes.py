@@ -47,7 +47,7 @@ def test_every_mistake_ends_with_code_2_and_one_sentence_and_changes_nothing(dat
         (["evaluate", f"--workdir={tmp_path / 'none'}"], r".*/none holds no run \(no config\.json\): .*"),
         (["evaluate", f"--workdir={tmp_path / 'empty'}"], r".*/empty holds no run \(no config\.json\): .*"),
         (["evaluate", f"--workdir={tmp_path / 'file'}"], r".*/file holds no run \(no config\.json\): .*"),
-        (["evaluate", f"--workdir={tmp_path / 'damaged'}"], r".*/damaged/config\.json is damaged: .*"),
+        (["evaluate", f"--workdir={tmp_path / 'damaged'}"], r".*/damaged/config\.json is damaged, or of another version of this package: .*"),
         (["evaluate", f"--workdir={run_dir}", shapes_data], r".*/run has no best/ checkpoint yet: train past .*=3 steps .*"),
         (["evaluate", f"--workdir={run_dir}", "--split=vall"], r"flag --split=vall: .*"),
         (["evaluate", f"--workdir={run_dir}", "--batch_size=0"], r"flag --batch_size=0: .*"),

@@ -187,7 +187,7 @@ def host(small_mnist, tmp_path, monkeypatch):
 
 def test_files_are_downloaded_on_request_alone(host, tmp_path):
     new = tmp_path / "new"
-    with pytest.raises(UserError, match=r"not found in .*/new .*`redo-tf data --prepare` downloads train-images"):
+    with pytest.raises(UserError, match=r"not found in .*/new .*`redo-tf data --prepare` with this --dataset downloads train-images"):
         load("c2mnist", "val", data_dir=new, image_size=32)
     downloaded = load("c2mnist", "val", data_dir=new, image_size=32, download=True)
     np.testing.assert_array_equal(downloaded.images, load("c2mnist", "val", data_dir=host, image_size=32).images)

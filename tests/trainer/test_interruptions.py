@@ -1,13 +1,16 @@
 """Signals, kills, and going on with more steps: the loop around a step that is fake."""
 from __future__ import annotations
 
+import glob
 import os
+import pathlib
 import signal
 
 import pytest
 
 import tiny
 from loop import CLOCK, Killed, best_weights, checkpoint_numbers, scalars, script_scores, send, without_stopping
+from processes import contents
 from redo_tf.errors import Interrupted, UserError
 
 
@@ -100,6 +103,28 @@ def test_more_steps_go_on_from_the_end(fake):
     straight, _ = without_stopping(fake, "train.eval_every=2")
     tiny.assert_same_state(tiny.state(other), tiny.state(straight))
     assert [row["step"] for row in other.workdir.metrics()] == [2, 4, 6]
+
+
+def test_a_run_that_goes_on_has_not_ended(fake):
+    fake("train.steps=4", "train.eval_every=2").run()
+    trainer = fake("train.eval_every=2", before=send(signal.SIGTERM, at=4))
+    with pytest.raises(Interrupted):
+        trainer.run()
+    assert not os.path.exists(trainer.workdir.file("summary.json"))
+
+
+@pytest.mark.parametrize("damage", [os.remove, lambda path: open(path, "wb").close()])
+def test_a_run_whose_checkpoints_are_gone_or_damaged_is_left_as_it_is(fake, damage):
+    trainer = fake("train.eval_every=2")
+    trainer.run()
+    for path in glob.glob(trainer.workdir.file("checkpoints", "*")):
+        damage(path)
+    before = contents(pathlib.Path(trainer.workdir.path))
+    with pytest.raises(UserError, match=r"^No checkpoint in .*/checkpoints can be read, and the run had come to step 6: "
+                                        r"bring them back from a copy, or add --restart"):
+        fake("train.eval_every=2").run()
+    kept = contents(pathlib.Path(trainer.workdir.path))
+    assert {name: kept[name] for name in before} == before
 
 
 def test_fewer_steps_than_were_done_are_told_where_nothing_was_evaluated(fake):

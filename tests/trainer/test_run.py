@@ -14,6 +14,7 @@ from PIL import Image
 
 import tiny
 from loop import CLOCK, checkpoint_numbers, scalars
+from redo_tf.beginning import keeps_beginning
 from redo_tf.errors import UserError
 from redo_tf.models import compose
 from redo_tf.pictures import blend_masks, colour_labels, to_uint8
@@ -188,6 +189,20 @@ def test_a_run_that_begins_with_anothers_mask_network_does_so_after_a_collapse_t
     resumed = tiny.trainer(tmp_path / "stopped", *collapsing)
     resumed.run()
     tiny.assert_same_state(tiny.state(trainer), tiny.state(resumed))
+
+
+def test_first_masks_are_kept_from_the_beginning_and_collapse_only_after_their_rest(tmp_path, finished, monkeypatch, caplog):
+    monkeypatch.setattr("redo_tf.beginning.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
+    monkeypatch.setattr("redo_tf.segmenter.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
+    settings = (f"train.begin_with={finished[0].workdir.path}", "collapse.smallest_region=0.6", "collapse.restarts=1",
+                "train.steps=3", "train.eval_every=1", "optimizer.mask_delay=2")
+    trainer = tiny.trainer(tmp_path / "run", *settings)
+    trainer._resume()
+    assert keeps_beginning(trainer.workdir)
+    assert tiny.trainer(tmp_path / "run", *settings).run()["restarts"] == 1
+    assert [(row["restarts"], row["step"]) for row in trainer.workdir.metrics()] == [
+        (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    assert caplog.text.count("not begun anew: until step 2 the masks are those that the run began with") == 4
 
 
 def test_a_batch_larger_than_the_data_set_is_refused(tmp_path):
