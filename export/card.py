@@ -72,5 +72,15 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
     }
 
 
+def is_card(path: str) -> bool:
+    """Whether a file holds the card of an exported model."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"format", "regions", "image_size"} <= found.keys()
+
+
 def to_json(card: Mapping[str, Any]) -> str:
     return json.dumps(card, indent=2, ensure_ascii=False) + "\n"

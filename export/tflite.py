@@ -66,6 +66,9 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
     """
     if not path.endswith(".tflite") or os.path.isdir(path):
         raise UserError(f"--output={path} is not the name of a .tflite file: choose one.")
+    card_path = os.path.splitext(path)[0] + ".json"
+    if os.path.lexists(card_path) and not card.is_card(card_path):
+        raise UserError(f"The model's card would overwrite {card_path}, which is none: choose another --output.")
     config = workdir.load_config(mask_dir)
     tf.keras.mixed_precision.set_global_policy("float32")
     network, row = load_mask_network(workdir)
@@ -81,7 +84,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
         outputs={"serving_default": {"masks": "float32 [1, H, W, n], probability of each label, sums to 1 over n"}},
         quantize=quantize)
     # The card first: where there is a model, there is a card.
-    write_text(os.path.splitext(path)[0] + ".json", card.to_json(written))
+    write_text(card_path, card.to_json(written))
     write_whole(path, content)
 
 

@@ -16,6 +16,7 @@ from redo_tf import cli
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.history import Row, starts
+from redo_tf.pictures import WRITER
 from redo_tf.workdir import Workdir, names_of
 
 FLAGS = flags.FLAGS
@@ -48,7 +49,7 @@ def plot(runs: Dict[str, Sequence[Row]]) -> bytes:
         else:
             axes.text(0.5, 0.5, "no true masks", ha="center", va="center", transform=axes.transAxes)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
+    figure.savefig(buffer, format="png", dpi=90, metadata={"Software": WRITER})
     pyplot.close(figure)
     return buffer.getvalue()
 

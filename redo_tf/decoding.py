@@ -56,11 +56,11 @@ def read_fitted(path: str, fitted_size: Callable[[int, int], Tuple[int, int]], r
         drafted = image.draft("RGB", (side, side))  # None for other formats than JPEG.
         box = drafted[1] if drafted else None  # Its size is rounded up; the picture ends within the last pixel.
         image.load()
-        turn = _turn(image)
+        turn = turn_of(image)
         height, width = _turned((height, width), turn)
         h, w = _turned(fitted_size(height, width), turn)
         fitted = _rgb(image).resize((w, h), resample, box)
-        return np.asarray(_upright(fitted, turn)), (height, width)
+        return np.asarray(upright(fitted, turn)), (height, width)
 
 
 def read(path: str) -> Image.Image:
@@ -71,7 +71,7 @@ def read(path: str) -> Image.Image:
     """
     with _opened(path) as image:
         image.load()
-        return _upright(_rgb(image), _turn(image))
+        return upright(_rgb(image), turn_of(image))
 
 
 @contextlib.contextmanager
@@ -117,7 +117,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _turn(image: Image.Image) -> Optional[Image.Transpose]:
+def turn_of(image: Image.Image) -> Optional[Image.Transpose]:
     """What makes a loaded picture upright, by its EXIF orientation; TIFF files are turned by Pillow while loading."""
     try:
         return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
@@ -131,5 +131,5 @@ def _turned(size: Tuple[int, int], turn: Optional[Image.Transpose]) -> Tuple[int
     return size[::-1] if swaps else size
 
 
-def _upright(image: Image.Image, turn: Optional[Image.Transpose]) -> Image.Image:
+def upright(image: Image.Image, turn: Optional[Image.Transpose]) -> Image.Image:
     return image if turn is None else image.transpose(turn)

@@ -57,7 +57,12 @@ def exclusive(folder: str, busy: Callable[[], None]) -> Iterator[None]:
       folder: that is there and may be written to.
       busy: called when another process writes there; raises, or returns in order to wait.
     """
-    with open(os.path.join(folder, ".redo_lock"), "w", encoding="utf-8") as lock:
+    path = os.path.join(folder, ".redo_lock")
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:  # Another person's, in a folder that several share: it can be locked all the same.
+        handle = os.open(path, os.O_RDONLY)
+    with os.fdopen(handle) as lock:
         if fcntl:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

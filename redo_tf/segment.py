@@ -67,7 +67,7 @@ def main() -> None:
     start = time.monotonic()
     outcome = segment(model, pictures, FLAGS.output, kinds, FLAGS.batch_size, FLAGS.workers, FLAGS.overwrite)
     seconds = time.monotonic() - start
-    if outcome.failed and os.path.isfile(FLAGS.input):
+    if outcome.failed and len(pictures) == 1 and os.path.lexists(FLAGS.input) and not os.path.isdir(FLAGS.input):
         sys.exit(2)  # Why was told.
     index = os.path.join(FLAGS.output, "index.jsonl")
     rate = outcome.segmented / seconds

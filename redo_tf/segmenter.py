@@ -53,7 +53,8 @@ class _Run(Segmenter):
         network, row = load_mask_network(workdir)
         super().__init__(path, {"regions": config.model.regions, "image_size": config.data.image_size,
                                 "resize": config.data.resize, "stored_side": config.data.stored_side,
-                                "order": row["val/order"], "dataset": config.data.dataset})
+                                "order": row["val/order"], "dataset": config.data.dataset,
+                                "mask_dir": config.data.mask_dir})
         self.segmentation = Segmentation(network, config.data.image_size, row["val/order"], config.data.resize)
         self._fitted_masks = tf.function(
             self.segmentation.fitted_masks, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])

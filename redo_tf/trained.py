@@ -80,5 +80,6 @@ def of_model(path: str, dataset: Optional[str] = None, mask_dir: Optional[str] =
         return most_probable(tf.constant(masks)), mean_areas(masks)
 
     pictures = DataConfig(dataset=dataset or card["dataset"], image_size=card["image_size"],
-                          resize=card.get("resize", "antialias"), stored_side=card.get("stored_side", 0), mask_dir=mask_dir)
+                          resize=card.get("resize", "antialias"), stored_side=card.get("stored_side", 0),
+                          mask_dir=mask_dir or (None if dataset else card.get("mask_dir")))
     return Trained(segment, pictures, model.regions, list(range(model.regions)), {})

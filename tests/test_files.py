@@ -64,6 +64,26 @@ def test_the_name_always_shows_a_whole_file(tmp_path, monkeypatch):
     assert path.read_text() == "new"
 
 
+def test_another_person_s_lock_locks_too(tmp_path, monkeypatch):
+    (tmp_path / ".redo_lock").touch()
+
+    def open_to_read_alone(path, mode, *rest):
+        if mode & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return opened(path, mode, *rest)
+    opened = os.open
+    monkeypatch.setattr(files.os, "open", open_to_read_alone)
+
+    class Busy(Exception):
+        pass
+
+    def busy():
+        raise Busy
+    with files.exclusive(str(tmp_path), busy), pytest.raises(Busy):
+        with files.exclusive(str(tmp_path), busy):
+            pass
+
+
 def test_missing_folders_are_made(tmp_path):
     files.write_whole(str(tmp_path / "a" / "b" / "c.png"), b"\x89PNG")
     assert (tmp_path / "a" / "b" / "c.png").read_bytes() == b"\x89PNG"

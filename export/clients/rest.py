@@ -3,7 +3,8 @@
 
   python rest.py --url http://localhost:8501 --model redo photo.jpg other.png
 
-writes photo_mask.png, grey, 255 where the object is certain, and with --labels photo_labels.png, each pixel's label.
+writes photo_mask.png, grey, 255 where the object is certain, and with --labels photo_labels.png, each pixel's label;
+files that have these names are replaced.
 """
 import argparse
 import base64
@@ -43,6 +44,26 @@ def segment(url, model, files, timeout=60.0):
     return [{name: base64.b64decode(value["b64"]) for name, value in prediction.items()} for prediction in predictions]
 
 
+def read(pictures, output):
+    """The contents of the pictures, once it is clear that each one's results have a name of their own in the folder `output`."""
+    stems = [picture.stem for picture in pictures]
+    shared = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if shared is not None:
+        sys.exit(f"Several pictures are called {shared}, and so would their masks be: send them one after another, to other folders.")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        return [picture.read_bytes() for picture in pictures]
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+
+
+def write(path, content):
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        sys.exit(f"{path}: {error.strerror}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://localhost:8501", help="the server (default: %(default)s)")
@@ -51,14 +72,15 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default=".", help="folder of the results (default: here)")
     parser.add_argument("pictures", nargs="+", type=pathlib.Path)
     options = parser.parse_args()
+    files = read(options.pictures, options.output)
     try:
-        results = segment(options.url, options.model, [picture.read_bytes() for picture in options.pictures])
+        results = segment(options.url, options.model, files)
     except (RuntimeError, OSError) as error:
         sys.exit(f"{options.url}: {error}")
     for picture, result in zip(options.pictures, results):
-        (options.output / f"{picture.stem}_mask.png").write_bytes(result["mask_png_bytes"])
+        write(options.output / f"{picture.stem}_mask.png", result["mask_png_bytes"])
         if options.labels:
-            (options.output / f"{picture.stem}_labels.png").write_bytes(result["label_png_bytes"])
+            write(options.output / f"{picture.stem}_labels.png", result["label_png_bytes"])
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ from PIL import Image
 from redo_tf import decoding
 from redo_tf.data import picture_tree
 from redo_tf.data.builder import PhotographBuilder, short_side
-from redo_tf.data.folder_masks import BESIDE, Contents, is_result, masks_among, read_mask
+from redo_tf.data.folder_masks import BESIDE, Contents, masks_among, read_mask
 from redo_tf.data.parallel import ordered_map
 from redo_tf.decoding import PictureError
 from redo_tf.errors import UserError
+from redo_tf.photos.drawing import is_result
 
 FEWEST_PICTURES = 10
 SHORTEST_SIDE = 8  # Of a picture, in pixels; smaller ones are icons, tracking pixels, mistakes.
@@ -116,9 +117,8 @@ class Folder(PhotographBuilder):
     def fingerprint(self, folder: pathlib.Path) -> Dict[str, str]:
         mask_dirs = self._mask_dirs(folder)
         # With the masks that lie beside them.
-        prints = {"pictures": picture_tree.fingerprint(folder, mask_dirs, lambda path: not is_result(path))}
-        if mask_dirs:
-            prints["masks"] = picture_tree.fingerprint(mask_dirs[0])
+        prints = {"pictures": picture_tree.fingerprint(folder, mask_dirs, lambda path: not is_result(str(path)))}
+        prints["masks"] = picture_tree.fingerprint(mask_dirs[0]) if mask_dirs else None  # They may be taken away, too.
         return prints
 
     def _split_generators(self, dl_manager):

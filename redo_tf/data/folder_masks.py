@@ -13,7 +13,7 @@ from PIL import Image
 from redo_tf import decoding
 from redo_tf.data import picture_tree
 from redo_tf.metrics import UNLABELLED
-from redo_tf.photos.drawing import KINDS, is_output
+from redo_tf.photos.drawing import is_result
 
 MASKS = "masks"  # A folder of masks that lies among the pictures.
 BESIDE = "_mask"  # Ends the name of a mask that lies beside its picture.
@@ -35,7 +35,13 @@ def to_labels(mask: Image.Image) -> np.ndarray:
     In a picture with a palette the object is whatever is not black; but where index 1 is used index 255 is no label, as in
     PASCAL VOC's, which number their objects from 1. Where the palette gives every pixel the grey of its index the picture
     counts as a grey one.
+
+    Of a cut-out, whose alpha channel has transparent pixels, the object is what is not transparent, whatever its colour.
     """
+    if mask.mode in ("RGBA", "LA", "PA"):
+        opaque = np.asarray(mask.getchannel("A")) > 127
+        if not opaque.all():
+            return opaque.astype(np.uint8)
     if mask.mode == "P" and not _is_grey(mask):
         indices, labels = np.asarray(mask), np.asarray(mask.convert("RGB")).any(axis=-1).astype(np.uint8)
         void = (indices == UNLABELLED) & np.any(indices == 1)
@@ -45,7 +51,7 @@ def to_labels(mask: Image.Image) -> np.ndarray:
     void = values == UNLABELLED
     if np.any(values == 1) and np.all(void | (values <= LAST_OBJECT)):
         return np.where(void, np.uint8(UNLABELLED), values > 0)
-    return (values > (32_767 if wide else 127)).astype(np.uint8)
+    return (values > (32_767 if wide and values.max() > 255 else 127)).astype(np.uint8)
 
 
 class _Finder:
@@ -78,7 +84,7 @@ def masks_among(folder: pathlib.Path) -> Optional[pathlib.Path]:
 
 
 class Contents:
-    """The pictures of a folder, and the mask of each. What `redo_tf.segment` has written there is neither.
+    """The pictures of a folder, and the mask of each. What this package has written there is neither.
 
     Args:
       folder: of the pictures.
@@ -100,7 +106,7 @@ class Contents:
     def pictures(self, on_error: Optional[picture_tree.OnError] = None) -> Iterator[str]:
         """Names of all that are no masks, readable or not; `on_error` as for `picture_tree.walk`."""
         return (name for name in picture_tree.walk(self._folder, self._mask_dirs, on_error)
-                if not self._is_mask(name) and not is_result(self._folder / name))
+                if not self._is_mask(name) and not is_result(str(self._folder / name)))
 
     def _is_mask(self, name: str) -> bool:
         stem = os.path.splitext(name)[0]
@@ -111,15 +117,10 @@ class Contents:
 
     def mask_beside(self, name: str) -> Optional[pathlib.Path]:
         return self._beside.find(
-            os.path.splitext(name)[0] + BESIDE, lambda path: os.path.isfile(path) and not is_result(path))
+            os.path.splitext(name)[0] + BESIDE, lambda path: os.path.isfile(path) and not is_result(str(path)))
 
     def mask(self, name: str) -> Optional[pathlib.Path]:
         return self.mask_apart(name) or self.mask_beside(name)
-
-
-def is_result(path: pathlib.Path) -> bool:
-    """Whether a file was written by `redo_tf.segment`."""
-    return path.name.endswith(tuple(f"_{kind}.png" for kind in KINDS)) and is_output(str(path))
 
 
 def read_mask(path: Optional[pathlib.Path], size) -> np.ndarray:
@@ -130,6 +131,7 @@ def read_mask(path: Optional[pathlib.Path], size) -> np.ndarray:
     try:
         with Image.open(path, formats=decoding.FORMATS) as mask:
             mask.load()
+            mask = decoding.upright(mask, decoding.turn_of(mask))
             if mask.size == size:
                 return to_labels(mask)
             reason = f"has {mask.width}×{mask.height} pixels and its picture {size[0]}×{size[1]}"

@@ -203,10 +203,6 @@ class Lfw(PictureBuilder):
             name = _stem(member)
             image = archives.decode(content, path, member)
             mask = masks.get(name, np.full(image.shape[:2], UNLABELLED, np.uint8))
-            if mask.shape != image.shape[:2]:
-                raise UserError(
-                    f"The part label of {name} in {folder / PARTS} is {mask.shape} where the picture is "
-                    f"{image.shape[:2]}: download the published archive."
-                )
+            archives.check_same_size(image, mask, name, folder / PARTS)
             # The file's own bytes: nothing is encoded anew.
             yield name, {"image": content, "mask": mask, "id": name}

@@ -18,6 +18,8 @@ import numpy as np
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 PREPARED = "redo_folder"  # Where prepared data lies, if that is below the pictures.
 
+A_RUN_HAS = ("config.json", ".redo_lock")  # The folder of a run, which holds pictures, too.
+
 MOST_HELD_OUT = 1_000  # Pictures in val and in test.
 
 # Called with a folder that cannot be read, and why.
@@ -29,7 +31,7 @@ def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error:
     """Paths of the pictures below a folder, relative to it with slashes, in no particular order.
 
     Links are followed, but no folder is entered twice: by its own path if that lies below `folder`, else by the first of
-    the links to it. Hidden files and folders and prepared data are passed over.
+    the links to it. Hidden files and folders, prepared data and runs are passed over.
 
     Args:
       folder: where to look.
@@ -46,6 +48,8 @@ def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error:
             if identity in entered:
                 continue
             entered.add(identity)
+            if below and all(os.path.exists(folder / below / name) for name in A_RUN_HAS):
+                continue
             with os.scandir(folder / below) as entries:
                 for entry in entries:
                     if entry.name.startswith(".") or entry.name == PREPARED:

@@ -60,14 +60,14 @@ def _is_writable(folder: pathlib.Path) -> bool:
         return False
 
 
-def first_writable(folders: Sequence[pathlib.Path]) -> pathlib.Path:
-    """The first folder in which files can be made.
+def first_writable(folders: Sequence[pathlib.Path], subfolder: str = "") -> pathlib.Path:
+    """The first folder in which files can be made, and in its subfolder, where that is there already, perhaps another person's.
 
     Raises:
       UserError: there is none.
     """
     for folder in folders:
-        if _is_writable(folder):
+        if _is_writable(folder) and (not (folder / subfolder).exists() or _is_writable(folder / subfolder)):
             if folder != folders[0]:
                 logging.info("%s is read-only: prepared data goes to %s.", folders[0], folder)
             return folder
@@ -186,7 +186,7 @@ def prepare(
         raise dataset.SOURCES.missing(data_dir)
 
     candidates = roots(data_dir, sources)
-    root = first_writable(candidates)
+    root = first_writable(candidates, dataset.name)
     if downloads:
         sources = dataset.SOURCES.fullest(root if data_dir is None else data_dir)
     # The archives may lie in the root itself.

@@ -11,11 +11,13 @@ from PIL.PngImagePlugin import PngInfo
 
 from redo_tf.decoding import PictureError, read
 from redo_tf.files import naming
-from redo_tf.pictures import palette
+from redo_tf.pictures import WRITER as FIGURE_WRITER, palette
 
 KINDS = ("mask", "overlay", "probabilities")
+FIGURES = ("masks.png", "redraw.png", "curves.png")  # And contact_sheet_DATASET.png.
 WRITER = "redo_tf.segment"  # Stands in every file, by which it is known from a person's own.
 STRIP_PIXELS = 2**20  # Float arrays never hold more than this many pixels of a picture.
+_ENDINGS = tuple(f"_{kind}.png" for kind in KINDS)
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"  # Every PNG file's beginning.
 _SMALLEST = 67  # Bytes of a PNG file that holds a picture, of one pixel; the text ends before.
 _LAST_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"  # Every whole PNG file's end.
@@ -89,9 +91,22 @@ def enlarged(masks: np.ndarray, size: Tuple[int, int]) -> Iterator[Tuple[slice, 
 
 def is_output(path: str) -> bool:
     """Whether a file was written by `write_files`."""
+    return _is_by(WRITER, path)
+
+
+def is_result(path: str) -> bool:
+    """Whether a file among a person's pictures is none of them, but a mask of `redo_tf.segment`, or a figure of another
+    command under the name that it has by default. Only files of such names are opened, as there may be millions."""
+    name = os.path.basename(path)
+    if name.endswith(_ENDINGS):
+        return is_output(path)
+    return (name in FIGURES or name.startswith("contact_sheet_")) and _is_by(FIGURE_WRITER, path)
+
+
+def _is_by(writer: str, path: str) -> bool:
     try:
         with open(path, "rb") as file:
-            return WRITER.encode() in file.read(128)  # The text comes right after the header.
+            return b"Software\0" + writer.encode() in file.read(128)  # The text comes right after the header.
     except OSError:
         return False
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Iterable, List, Optional, Tuple
 
 from redo_tf.data.picture_tree import OnError, walk
 from redo_tf.errors import UserError
-from redo_tf.photos.drawing import KINDS, is_output
+from redo_tf.photos.drawing import is_result
 
 # HEIC cannot be read, which is said of each such file: left out of the list, it would be missed in silence.
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
@@ -61,7 +61,7 @@ def find(source: str, listing: BinaryIO, on_error: Optional[OnError] = None) -> 
     else:
         raise UserError(f"There is nothing at --input={source}: name a picture, a folder, a glob, or - for a list on "
                         "stdin.")
-    paths = [path for path in dict.fromkeys(map(os.path.abspath, paths)) if not _is_result(path)]
+    paths = [path for path in dict.fromkeys(map(os.path.abspath, paths)) if not is_result(path)]
     if not paths:
         raise UserError(f"No picture found for --input={source}: of a folder, files that end in {', '.join(SUFFIXES)} "
                         "are taken.")
@@ -94,10 +94,6 @@ def _fixed(pattern: str) -> str:
     """The folders of a glob before its first wildcard."""
     parts = os.path.abspath(pattern).split(os.sep)
     return os.sep.join(itertools.takewhile(lambda part: not glob.has_magic(part), parts)) or os.sep
-
-
-def _is_result(path: str) -> bool:
-    return path.endswith(tuple(f"_{kind}.png" for kind in KINDS)) and is_output(path)
 
 
 def _named(paths: List[str], base: str) -> List[Picture]:

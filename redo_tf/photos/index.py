@@ -8,17 +8,25 @@ from typing import Any, Dict, Iterable
 
 from absl import logging
 
+from redo_tf.errors import UserError
 from redo_tf.files import naming, write_whole
+
+_START = b'{"input": '  # Of every row.
 
 
 class Index:
-    """One object a picture, by its path in `input`; those with `mask` own the files that they name, each its own.
+    """One object a picture, by its path in `input`; those with `mask` own the files that they name, each its own. That one
+    is to be segmented anew is noted as `outdated`; should that fail, its row has `mask` and `error`.
 
     While pictures are being segmented lines are only ever appended, so a killed process leaves at worst one line that
     is cut off, which is dropped when the file is next read.
     """
 
     def __init__(self, folder: str):
+        """
+        Raises:
+          UserError: there is an index.jsonl that was written by something else.
+        """
         self.path = os.path.join(folder, "index.jsonl")
         self.rows: Dict[str, Dict[str, Any]] = {row["input"]: row for row in _read(self.path)}
         self._file = None
@@ -52,6 +60,10 @@ class Index:
         self._file = open(self.path, "ab", buffering=0)
 
     def add(self, row: Dict[str, Any]) -> None:
+        """A picture's new row; one that failed keeps the files that it had."""
+        before = self.rows.get(row["input"], {})
+        if "error" in row and before.get("outdated"):
+            row = {**row, "mask": before["mask"], "outdated": True}
         self.rows[row["input"]] = row
         with naming(self.path):
             self._file.write(_line(row))
@@ -86,10 +98,19 @@ def _read(path: str):
         for line in file:
             try:
                 row = json.loads(line)
-                row["input"]
-                yield row
-            except (ValueError, KeyError, TypeError):
-                pass  # Cut off, or not ours.
+                if not isinstance(row["input"], str) or not {"mask", "error"} & row.keys():
+                    raise KeyError
+            except (ValueError, KeyError, TypeError) as error:
+                if _is_cut(line):
+                    return
+                raise UserError(f"{path} is not of redo_tf.segment, and would be overwritten: choose another --output, or move "
+                                "the file away.") from error
+            yield row
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a line is the beginning of a row, as a killed process leaves it, or zeros, as a failing power does."""
+    return not line.strip(b"\0\r\n") or not line.endswith(b"\n") and line[:len(_START)] == _START[:len(line)]
 
 
 def _line(row: Dict[str, Any]) -> bytes:

@@ -3,16 +3,21 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from redo_tf import curves
+from redo_tf.config import Config
 from redo_tf.data import folder, load, training_batches
 from redo_tf.data.folder_masks import to_labels
 from redo_tf.errors import UserError
 from redo_tf.photos.drawing import write_files
+from redo_tf.pictures import png
+from redo_tf.workdir import Workdir
 from small_archives import encode, encode_picture
 
 NAMES = ["a/b/Straße.jpg", "a/写真.png", "a/صورة.webp", "фото.bmp", "with space.jpeg", "UPPER.JPG"] + [
@@ -268,6 +273,10 @@ GREYS = [(grey, grey, grey) for grey in range(256)]
     (Image.fromarray(np.array([[0, 2, 3, 255]], np.uint8)), [0, 0, 0, 1]),  # … as without a 1.
     (Image.fromarray(np.array([[False, True, True]])), [0, 1, 1]),
     (Image.fromarray(np.array([[0, 40_000, 65_535]], np.uint16)), [0, 1, 1]),
+    (Image.fromarray(np.array([[0, 0, 255]], np.uint16)), [0, 0, 1]),  # 8 bits in 16.
+    (Image.fromarray(np.array([[[255, 255, 255, 0], [255, 255, 255, 255], [0, 0, 0, 255]]], np.uint8)), [0, 1, 1]),  # A cut-out.
+    (Image.fromarray(np.array([[[0, 0, 0, 255], [255, 255, 255, 255], [9, 9, 9, 255]]], np.uint8)), [0, 1, 0]),  # None.
+    (Image.fromarray(np.array([[[9, 0], [9, 255]]], np.uint8), "LA"), [0, 1]),
     (Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255], [9, 9, 9]]], np.uint8)), [0, 1, 0]),
     (_with_palette([(255, 255, 255), (0, 0, 0), (255, 0, 0)]), [1, 0, 1]),  # The order of a palette means nothing.
     (_with_palette([(0, 0, 0), (128, 0, 0), (0, 128, 0)]), [0, 1, 1]),
@@ -280,6 +289,37 @@ GREYS = [(grey, grey, grey) for grey in range(256)]
     (_with_palette(GREYS, [0, 1, 100, 200, 255]), [0, 0, 0, 1, 1])])
 def test_what_a_mask_means(mask, labels):
     assert to_labels(mask).tolist() == [labels]
+
+
+def test_a_mask_is_turned_as_its_picture_is(photos):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # Turn by 180° to view.
+    Image.open(photos / "00.png").save(photos / "00.png", exif=exif)
+    Image.fromarray(255 * HALF.astype(np.uint8)).save(photos / "00_mask.png", exif=exif)
+    assert _labelled(_all(photos)[2]) == {"00.png": (1, 0)}
+
+
+def test_masks_that_are_taken_away_are_gone(photos):
+    for name in ("00", "01"):
+        _save(photos / "masks" / f"{name}.png")
+    assert len(_labelled(_all(photos)[2])) == 2
+    shutil.rmtree(photos / "masks")
+    assert all(loaded.masks is None for loaded in _all(photos)[0].values())
+
+
+def test_runs_and_figures_among_the_pictures_are_none(photos):
+    before = folder.Folder.at_size(photos, 32).fingerprint(photos)
+    run = Workdir(str(photos / "runs" / "folder"))
+    with run.claim(Config(), restart=False):
+        pass
+    _save(photos / "runs" / "folder" / "samples" / "step_0000005.png")
+    for name in ("contact_sheet_folder.png", "masks.png", "redraw.png"):
+        (photos / name).write_bytes(png(np.zeros([4, 4, 3], np.uint8)))
+    (photos / "curves.png").write_bytes(curves.plot({"a": [{"restarts": 0, "step": 5, "val/region_sizes": [0.7, 0.3]}]}))
+    assert folder.Folder.at_size(photos, 32).fingerprint(photos) == before
+    assert sorted(_all(photos)[1]) == sorted(NAMES)
+    _save(photos / "masks.png")  # A person's own.
+    assert "masks.png" in _all(photos)[1]
 
 
 def test_phone_pictures_are_upright(photos):

@@ -183,7 +183,7 @@ def test_label_of_another_size(small_lfw):
     Image.fromarray(np.zeros((10, 20, 3), np.uint8)).save(buffer, "ppm")
     small_lfw.labels["parts_lfw_funneled_gt_images/Person_18_0001.ppm"] = buffer.getvalue()
     small_lfw.write()
-    with pytest.raises(UserError, match=r"part label of Person_18_0001 .* is \(10, 20\) where the picture is \(20, 20\)"):
+    with pytest.raises(UserError, match=r"mask of Person_18_0001 .* is \(10, 20\) where the picture is \(20, 20\)"):
         _load(small_lfw.folder, "val")
 
 

@@ -95,5 +95,14 @@ def test_a_client_as_a_person_runs_it(served, segmented, tmp_path, script, flag,
     expected = segmented(image[None])
     assert_same_png((tmp_path / "photo_mask.png").read_bytes(), expected.masks[0])
     assert np.mean(read((tmp_path / "photo_labels.png").read_bytes()) == expected.labels[0]) >= 0.999
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "photo.png").write_bytes(encoded(image))
+    for arguments, sentence in ((["photo.png", "other/photo.png"], "Several pictures are called photo, "),
+                                (["photo.png", "none.png"], "none.png: No such file or directory"),
+                                (["photo.png", "--output", "photo.png/x"], "photo.png/x: Not a directory")):
+        mistaken = run(*arguments)
+        assert mistaken.returncode == 1 and mistaken.stderr.startswith(sentence) and "Traceback" not in mistaken.stderr
+    assert run("photo.png", "--output", "new/folder").returncode == 0
+    assert (tmp_path / "new/folder/photo_mask.png").read_bytes() == (tmp_path / "photo_mask.png").read_bytes()
     failed = run("photo.png", "broken.jpg")
     assert failed.returncode == 1 and "at index [1]" in failed.stderr and "Traceback" not in failed.stderr

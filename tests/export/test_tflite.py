@@ -143,6 +143,14 @@ def test_other_names_are_refused(run, tmp_path, name):
     assert os.listdir(tmp_path) == ["folder.tflite"]
 
 
+def test_a_file_that_is_no_card_is_not_replaced_by_one(run, tmp_path):
+    for content in ('{"my": "settings"}', "[]", "no JSON"):
+        (tmp_path / "model.json").write_text(content)
+        with pytest.raises(UserError, match="card would overwrite .*model.json, which is none: choose another --output"):
+            tflite.export(Workdir(run), str(tmp_path / "model.tflite"))
+        assert (tmp_path / "model.json").read_text() == content and os.listdir(tmp_path) == ["model.json"]
+
+
 def test_calibration_finds_the_extremes_of_all_batches_and_zero():
     network = MaskNetwork(channels=2, residual_blocks=0, pooling_windows=None)
     network(tf.zeros([1, 32, 32, 3]))

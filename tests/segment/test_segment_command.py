@@ -45,7 +45,10 @@ def test_the_command_end_to_end(run, tmp_path):
     listing = "\n".join(["in/a b.png", *(f"missing{i}.png" for i in range(3))])
     listed = ["segment", f"--model={path}", "--input=-", "--output=listed"]
     alone = ["segment", f"--model={path}", "--input=in/x/bad.jpg", "--output=alone"]
-    (code, output, errors), again, of_list, of_one = redo_tf(folder, folder, listed, alone, cwd=tmp_path, stdin=listing)
+    (tmp_path / "link.png").symlink_to("nothing")
+    link = ["segment", f"--model={path}", "--input=link.png", "--output=alone"]
+    (code, output, errors), again, of_list, of_one, of_link = redo_tf(
+        folder, folder, listed, alone, link, cwd=tmp_path, stdin=listing)
 
     assert code == 1, errors
     assert re.fullmatch(r"Segmented 2 pictures in .* s \(.* a second\): in/out/index\.jsonl\n", output)
@@ -69,6 +72,7 @@ def test_the_command_end_to_end(run, tmp_path):
 
     # A single picture that cannot be read is a mistake in the command.
     assert of_one[:2] == [2, ""] and messages(of_one[2]) == lines[:1]
+    assert of_link[:2] == [2, ""] and messages(of_link[2]) == [f"{tmp_path}/link.png is a link to nothing."]
 
     # The exit code says how many failed.
     assert of_list[0] == 3 and of_list[2].endswith("\n3 of 4 pictures failed; listed/index.jsonl says why.\n")

@@ -4,11 +4,13 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import pytest
 
 import photographs
 from outputs import rows
 from photographs import FakeSegmenter, named, red_and_green
 from processes import contents
+from redo_tf.errors import UserError
 from redo_tf.photos.pipeline import segment
 
 
@@ -19,6 +21,17 @@ def test_an_index_that_ends_in_the_middle_of_a_line_is_mended(tmp_path, photos):
     index.write_bytes(index.read_bytes()[:-40])
     assert segment(FakeSegmenter(), photos, str(tmp_path / "out")) == (1, 11, 0)
     assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("line", [
+    '{"id": 1, "caption": "mine"}\n', '{"input": "a.png", "label": 3}\n', "a, b\n", "a, b", '["input"]\n', '{"input": 3, "mask": "a"}\n'])
+def test_an_index_of_something_else_is_left_alone(tmp_path, photos, line):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "index.jsonl").write_text(line)
+    with pytest.raises(UserError, match="index.jsonl is not of redo_tf.segment, and would be overwritten: choose another --output"):
+        segment(FakeSegmenter(), photos, str(tmp_path / "out"))
+    assert (tmp_path / "out" / "index.jsonl").read_text() == line
+    assert not list((tmp_path / "out").glob("*.png"))
 
 
 def test_the_index_keeps_other_pictures_and_is_in_the_order_of_their_paths(tmp_path, photos):

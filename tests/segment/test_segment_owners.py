@@ -117,6 +117,21 @@ def test_of_a_mask_that_two_rows_name_nobody_is_the_owner(tmp_path, years, caplo
     assert run(output, old) == (0, 0, 1)
 
 
+def test_a_picture_that_fails_when_done_anew_keeps_the_results_that_it_had(tmp_path, years):
+    old, new = years
+    output, content = tmp_path / "out", (tmp_path / "2023" / "IMG_1.png").read_bytes()
+    run(output, old)
+    before = mask(output, "IMG_1")
+    (tmp_path / "2023" / "IMG_1.png").write_bytes(b"")
+    assert run(output, old, overwrite=True) == (0, 0, 1)
+    assert run(output, new) == (0, 0, 1)  # Still the first picture's.
+    np.testing.assert_array_equal(mask(output, "IMG_1"), before)
+    (tmp_path / "2023" / "IMG_1.png").write_bytes(content)
+    assert run(output, old) == (1, 0, 0)
+    assert [sorted(row) for row in rows(output) if row["input"] == old] == [
+        ["height", "input", "mask", "model", "object_share", "shares", "width"]]
+
+
 def test_interrupted_overwriting_takes_no_picture_s_results_away(tmp_path, years):
     old, new = years
     output = tmp_path / "out"
