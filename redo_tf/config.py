@@ -55,7 +55,7 @@ class ModelConfig:
     """The four networks."""
     regions: int = 2  # n
     latent_size: int = 32  # d
-    initialization: str = "orthogonal"  # orthogonal (the paper's text) | released (that code's, on a GPU); not for supervised
+    initialization: str = "orthogonal"  # orthogonal (the paper's text) | released (that code's, on a GPU)
     gain: float = 0.8  # of the orthogonal kernels
     mask_network: MaskNetworkConfig = dataclasses.field(default_factory=MaskNetworkConfig)
     generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)

@@ -49,7 +49,7 @@ PATIENCE = flags.DEFINE_integer(
     "patience", 10, "Evaluations without a better IoU after which training stops.", lower_bound=1)
 
 # The fields of a recipe that supervised training uses.
-USED = ("data.", "model.regions", "model.gain", "model.mask_network.", "optimizer.mask_weight_decay",
+USED = ("data.", "model.regions", "model.initialization", "model.gain", "model.mask_network.", "optimizer.mask_weight_decay",
         "train.batch_size", "train.precision")
 
 

@@ -18,9 +18,9 @@ def test_cross_entropy_is_the_mean_over_labelled_pixels():
     assert float(training.cross_entropy(masks, tf.fill([1, 2, 2], tf.constant(255, tf.uint8)))) == 0
 
 
-def train(seed=0, **settings):
+def train(*changes, seed=0, **settings):
     val = tiny.pictures("val")
-    return training.train(tiny.config(), training.Settings(**settings), tiny.pictures("train"), val, val, seed)
+    return training.train(tiny.config(*changes), training.Settings(**settings), tiny.pictures("train"), val, val, seed)
 
 
 @pytest.fixture
@@ -41,6 +41,15 @@ def test_a_seed_fixes_the_result_whatever_was_trained_before(toy):
     first = train(seed=1, **options)
     other = train(seed=2, **options)
     assert train(seed=1, **options) == first != other
+
+
+@pytest.mark.parametrize("initialization, ones", [("orthogonal", True), ("released", False)])
+def test_the_recipe_s_first_weights_are_those_of_the_network(monkeypatch, initialization, ones):
+    networks, compiled = [], training.compile_segmenter
+    monkeypatch.setattr(training, "compile_segmenter", lambda network, size: networks.append(network) or compiled(network, size))
+    train(f"model.initialization={initialization}", learning_rate=0.0, max_steps=1)
+    scales = np.concatenate([w.numpy().ravel() for w in networks[0].variables if "scale" in w.name])
+    assert len(scales) and (scales == 1).all() == ones
 
 
 def test_training_stops_when_the_iou_no_longer_rises(toy):
