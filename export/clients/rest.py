@@ -45,11 +45,12 @@ def segment(url, model, files, timeout=60.0):
 
 
 def read(pictures, output):
-    """The contents of the pictures, once it is clear that each one's results have a name of their own in the folder `output`."""
+    """The contents of the pictures, once each one's results are known to have a name of their own in the folder `output`."""
     stems = [picture.stem for picture in pictures]
     shared = next((stem for stem in stems if stems.count(stem) > 1), None)
     if shared is not None:
-        sys.exit(f"Several pictures are called {shared}, and so would their masks be: send them one after another, to other folders.")
+        sys.exit(f"Several pictures are called {shared}, and so would their masks be: "
+                 "send them one after another, to other folders.")
     try:
         output.mkdir(parents=True, exist_ok=True)
         return [picture.read_bytes() for picture in pictures]
