@@ -1,6 +1,7 @@
 """The training loop: data, networks, start or resume, iterations, evaluation, restart."""
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -142,7 +143,7 @@ class Trainer:
         """Of a run without a readable checkpoint. The first evaluation is followed by one, so that a process which is killed
         in between leaves a single row."""
         rows = self.workdir.metrics()
-        if self.checkpoints.prefixes() or len(rows) > 1:
+        if self.checkpoints.prefixes() or len(rows) > 1 or os.path.exists(self.workdir.file("summary.json")):
             raise UserError(f"No checkpoint in {self.checkpoints.folder} can be read, and the run had come to step "
                             f"{rows[-1]['step'] if rows else 0}: bring them back from a copy, or add --restart to move the "
                             "run aside and begin anew.")

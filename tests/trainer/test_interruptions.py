@@ -113,16 +113,17 @@ def test_a_run_that_goes_on_has_not_ended(fake):
     assert not os.path.exists(trainer.workdir.file("summary.json"))
 
 
+@pytest.mark.parametrize("eval_every", [2, 6])
 @pytest.mark.parametrize("damage", [os.remove, lambda path: open(path, "wb").close()])
-def test_a_run_whose_checkpoints_are_gone_or_damaged_is_left_as_it_is(fake, damage):
-    trainer = fake("train.eval_every=2")
+def test_a_run_whose_checkpoints_are_gone_or_damaged_is_left_as_it_is(fake, damage, eval_every):
+    trainer = fake(f"train.eval_every={eval_every}")
     trainer.run()
     for path in glob.glob(trainer.workdir.file("checkpoints", "*")):
         damage(path)
     before = contents(pathlib.Path(trainer.workdir.path))
     with pytest.raises(UserError, match=r"^No checkpoint in .*/checkpoints can be read, and the run had come to step 6: "
                                         r"bring them back from a copy, or add --restart"):
-        fake("train.eval_every=2").run()
+        fake(f"train.eval_every={eval_every}").run()
     kept = contents(pathlib.Path(trainer.workdir.path))
     assert {name: kept[name] for name in before} == before
 
