@@ -2,7 +2,7 @@
 
   python -m redo_tf.train --dataset=shapes            # or make demo
 
-There is no published result on this data set; README.md has the IoU and time of three seeds. What differs from the
+There is no published result on this data set; docs/results.md has the IoU and time of three seeds. What differs from the
 published training, and why (docs/learning.md has the curves):
 
 * `objective.regions = worst`: the published mean pays f for shrinking a region while G is imperfect. On these pictures the

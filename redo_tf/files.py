@@ -60,8 +60,10 @@ def exclusive(folder: str, busy: Callable[[], None]) -> Iterator[None]:
     path = os.path.join(folder, ".redo_lock")
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:  # Another person's, in a folder that several share: it can be locked all the same.
-        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if not os.path.exists(path):
+            raise
+        handle = os.open(path, os.O_RDONLY)  # Another person's, in a folder that several share: it can be locked all the same.
     with os.fdopen(handle) as lock:
         if fcntl:
             try:

@@ -76,7 +76,7 @@ def claim(folder: Workdir, config: Config, settings: Settings, pictures: Dict[st
     path = folder.file("settings.json")
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
-            there = json.load(file)
+            there = {"model.initialization": "orthogonal", **json.load(file)}  # The only one before it was a setting.
         changed = [f"{name} is {there.get(name)} there and {value} here" for name, value in wanted.items()
                    if there.get(name, value if name in pictures else None) != value]
         if changed:

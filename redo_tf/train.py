@@ -32,6 +32,7 @@ def main() -> None:
     workdir = Workdir(cli.WORKDIR.value or f"runs/{config.data.dataset}")
     if not FLAGS.restart:
         workdir.check(config)
+        workdir.check_kept()
     # A mistake in the data, the batch or the run to begin with shows before the run's folder is touched.
     splits = {split: data.load_configured(config.data, split, cli.DATA_DIR.value) for split in ("train", "val")}
     strategy = default_strategy()

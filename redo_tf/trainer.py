@@ -1,7 +1,6 @@
 """The training loop: data, networks, start or resume, iterations, evaluation, restart."""
 from __future__ import annotations
 
-import os
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -124,7 +123,9 @@ class Trainer:
     def _resume(self) -> None:
         prefix = self.checkpoints.restore_newest()
         if not prefix:
-            self._check_nothing_is_lost()
+            self.workdir.check_kept()
+            if self.checkpoints.prefixes():
+                raise self.workdir.lost(self.workdir.metrics())
         step, restarts = self._progress("step"), self._progress("restarts")
         self.workdir.forget_metrics_after(restarts, step if prefix else -1)
         if prefix:
@@ -138,15 +139,6 @@ class Trainer:
                          self.config.train.precision)
             if self.first_mask_weights:
                 self._save()  # They are kept from now on: learning them can take minutes.
-
-    def _check_nothing_is_lost(self) -> None:
-        """Of a run without a readable checkpoint. The first evaluation is followed by one, so that a process which is killed
-        in between leaves a single row."""
-        rows = self.workdir.metrics()
-        if self.checkpoints.prefixes() or len(rows) > 1 or os.path.exists(self.workdir.file("summary.json")):
-            raise UserError(f"No checkpoint in {self.checkpoints.folder} can be read, and the run had come to step "
-                            f"{rows[-1]['step'] if rows else 0}: bring them back from a copy, or add --restart to move the "
-                            "run aside and begin anew.")
 
     def _begin_anew(self) -> None:
         """Fresh weights under a new seed, in the same variables, so that nothing is traced again."""

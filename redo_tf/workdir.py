@@ -128,6 +128,22 @@ class Workdir:
         """Whether there is more than the configuration, which is all that a mistaken first command leaves."""
         return self.has_checkpoint() or bool(self.metrics()) or os.path.exists(self.file("summary.json"))
 
+    def check_kept(self) -> None:
+        """
+        Raises:
+          UserError: a run was here whose checkpoints were removed, so that it can neither go on nor be begun over it. The
+            first evaluation is followed by a checkpoint: a process that is killed in between leaves a single row.
+        """
+        rows = self.metrics()
+        if not self.has_checkpoint() and (len(rows) > 1 or os.path.exists(self.file("summary.json"))):
+            raise self.lost(rows)
+
+    def lost(self, rows: Sequence[Dict[str, Any]]) -> UserError:
+        """That no checkpoint of the run can be read."""
+        return UserError(f"No checkpoint in {self.file('checkpoints')} can be read, and the run had come to step "
+                         f"{rows[-1]['step'] if rows else 0}: bring them back from a copy, or add --restart to move the run "
+                         "aside and begin anew.")
+
     def has_checkpoint(self) -> bool:
         """Whether there is anything to continue from."""
         folder = self.file("checkpoints")

@@ -84,6 +84,15 @@ def test_another_person_s_lock_locks_too(tmp_path, monkeypatch):
             pass
 
 
+def test_a_folder_that_may_not_be_written_to_is_told_as_such(tmp_path, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+    monkeypatch.setattr(files.os, "open", refuse)
+    with pytest.raises(PermissionError):
+        with files.exclusive(str(tmp_path), lambda: None):
+            pass
+
+
 def test_missing_folders_are_made(tmp_path):
     files.write_whole(str(tmp_path / "a" / "b" / "c.png"), b"\x89PNG")
     assert (tmp_path / "a" / "b" / "c.png").read_bytes() == b"\x89PNG"

@@ -102,7 +102,7 @@ def _read(path: str):
                     raise KeyError
             except (ValueError, KeyError, TypeError) as error:
                 if _is_cut(line):
-                    return
+                    continue
                 raise UserError(f"{path} is not of redo_tf.segment, and would be overwritten: choose another --output, or move "
                                 "the file away.") from error
             yield row

@@ -23,6 +23,17 @@ def test_an_index_that_ends_in_the_middle_of_a_line_is_mended(tmp_path, photos):
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.parametrize("line", [b"\n", bytes(40) + b"\n"])
+def test_an_empty_line_in_the_middle_loses_no_row(tmp_path, photos, line):
+    segment(FakeSegmenter(), photos, str(tmp_path / "out"))
+    before = contents(tmp_path / "out")
+    index = tmp_path / "out" / "index.jsonl"
+    first, rest = index.read_bytes().split(b"\n", 1)
+    index.write_bytes(first + b"\n" + line + rest)
+    assert segment(FakeSegmenter(), photos, str(tmp_path / "out")) == (0, 12, 0)
+    assert contents(tmp_path / "out") == before
+
+
 @pytest.mark.parametrize("line", [
     '{"id": 1, "caption": "mine"}\n', '{"input": "a.png", "label": 3}\n', "a, b\n", "a, b", '["input"]\n', '{"input": 3, "mask": "a"}\n'])
 def test_an_index_of_something_else_is_left_alone(tmp_path, photos, line):
