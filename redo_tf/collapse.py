@@ -26,7 +26,7 @@ def hindrance(row: Dict[str, Any], limits: CollapseConfig, at_rest_until: int = 
     """
     if row["step"] <= at_rest_until:
         return (f"until step {at_rest_until} the masks are those that the run began with, as they would be again; if the object "
-                "is small, lower collapse.smallest_region")
+                "is small, begin anew with --restart and a lower collapse.smallest_region or smallest_share")
     if row["step"] > limits.last_step:
         return f"later than step {limits.last_step}"
     if row["restarts"] >= limits.restarts:

@@ -159,6 +159,24 @@ def test_a_run_whose_checkpoints_are_gone_still_occupies_the_folder(tmp_path, na
     claim(workdir, config(seed=4), restart=False)
 
 
+@pytest.mark.parametrize("left, lost", [
+    ({}, False),
+    ({"metrics.jsonl": rows(5)}, False),  # Killed between the first evaluation and the checkpoint that follows it.
+    ({"metrics.jsonl": rows(5, 10)}, True),
+    ({"metrics.jsonl": rows(5), "summary.json": rows(5)}, True)])
+def test_a_run_whose_checkpoints_are_gone_is_told_before_anything_is_done(tmp_path, left, lost):
+    workdir = trained(tmp_path / "run")
+    for name, lines in left.items():
+        (tmp_path / "run" / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    workdir.check_kept()
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    if lost:
+        step = left["metrics.jsonl"][-1]["step"]
+        assert f"can be read, and the run had come to step {step}: bring them back" in refusal(workdir.check_kept)
+    else:
+        workdir.check_kept()
+
+
 def test_restart_moves_the_run_aside_every_time_and_deletes_nothing(tmp_path):
     workdir = trained(tmp_path / "run", seed=3)
     first = contents(tmp_path / "run")

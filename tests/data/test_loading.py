@@ -6,7 +6,7 @@ import pytest
 
 from redo_tf import data
 from redo_tf.config import Config, from_json, override, parse_assignment, to_json
-from redo_tf.data import shapes
+from redo_tf.data import shapes, storage
 from redo_tf.errors import UserError
 from redo_tf.recipe_flags import resolve
 from small_archives import SmallFlowers
@@ -89,6 +89,15 @@ def test_a_larger_stored_side_serves_several_sizes(archives, monkeypatch):
     assert flowers.images.shape == (7, 16, 16, 3)
     with pytest.raises(UserError, match="data.stored_side=8 is less than data.image_size=16: raise it, or set it to 0"):
         _load("flowers", "train", archives, stored_side=8)
+
+
+def test_where_another_persons_data_may_not_be_written_it_goes_elsewhere(tmp_path):
+    first, second = tmp_path / "shared", tmp_path / "cache"
+    (first / "redo_folder").mkdir(parents=True)
+    assert storage.first_writable([first, second], "redo_folder") == first
+    (first / "redo_folder").chmod(0o555)
+    assert storage.first_writable([first, second], "redo_folder") == second
+    assert storage.first_writable([first, second], "redo_lfw") == first
 
 
 def test_looking_prepares_and_writes_nothing(tmp_path):
