@@ -7,6 +7,7 @@ from typing import Iterator, NamedTuple
 import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
+from redo_tf.layers.resampled_convolution import SCOPE as MERGING
 from redo_tf.layers.small_maps import scope
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
@@ -81,8 +82,10 @@ def _of_convolution(operation: tf.Operation) -> Arithmetic:
 
 
 def _products(operation: tf.Operation) -> int:
-    """Of a matrix product; 0 for any other operation."""
+    """Of a matrix product that belongs to a layer; 0 for any other operation."""
     inputs = [tensor.shape for tensor in operation.inputs]
+    if MERGING in operation.name:
+        return 0
     if operation.type in ("MatMul", "BatchMatMulV2"):
         name = "transpose_a" if operation.type == "MatMul" else "adj_x"
         contracted = inputs[0][-2 if operation.get_attr(name) else -1]

@@ -9,7 +9,8 @@ import tensorflow as tf
 from redo_tf import losses
 from redo_tf.areas import mean_areas
 from redo_tf.config import Config, ObjectiveConfig, OptimizerConfig
-from redo_tf.layers.spectral_normalization import kernels_kept, power_iteration
+from redo_tf.layers.kept import kernels_kept
+from redo_tf.layers.spectral_normalization import power_iteration
 from redo_tf.models import Redo, compose
 from redo_tf.recolouring import recolour, recolouring
 from redo_tf.strategy import shards

@@ -6,15 +6,31 @@ The variable stays the 3×3 kernel, so checkpoints and spectral normalization se
 """
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
+from redo_tf.layers.kept import kept
 from redo_tf.layers.small_maps import convolve
+
+# Names the products that merge kernels in the graph: they stand for sums, which are not counted as a layer's arithmetic.
+SCOPE = "merging_of_kernels"
+# The place [4, 4] of the sum that each place [3, 3] of a kernel is added to: four of them, a 2×2 box.
+_ADDS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])
+_BOX = np.einsum("ia,jb->ijab", _ADDS, _ADDS)
 
 
 def box_filtered(kernel: tf.Tensor) -> tf.Tensor:
     """The full convolution of a kernel [3, 3, in, out] with a 2×2 box of ones: [4, 4, in, out]."""
-    columns = tf.pad(kernel, [[0, 0], [0, 1], [0, 0], [0, 0]]) + tf.pad(kernel, [[0, 0], [1, 0], [0, 0], [0, 0]])
-    return tf.pad(columns, [[0, 1], [0, 0], [0, 0], [0, 0]]) + tf.pad(columns, [[1, 0], [0, 0], [0, 0], [0, 0]])
+    return _combined(_BOX, kernel)
+
+
+def _combined(weights: np.ndarray, kernel: tf.Tensor) -> tf.Tensor:
+    """Weighted sums [4, 4, 3, 3] over a kernel's places. One product reads and writes the kernel once; shifts and sums
+    would do so many times, which counts where it has millions of weights."""
+    places = tf.reshape(kernel, [9, -1])
+    with tf.name_scope(SCOPE):
+        sums = tf.matmul(tf.constant(weights.reshape(16, 9), places.dtype), places)
+    return tf.reshape(sums, [4, 4, *kernel.shape[2:]])
 
 
 class PooledConv2D(tf.keras.layers.Conv2D):
@@ -29,7 +45,8 @@ class PooledConv2D(tf.keras.layers.Conv2D):
         super().__init__(filters, **kwargs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return convolve(inputs, box_filtered(kernel) * 0.25, stride=2)
+        merged = kept((id(self), "merged"), lambda: _combined(_BOX / 4, kernel))
+        return convolve(inputs, merged, stride=2)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = tf.TensorShape(input_shape).as_list()
@@ -48,11 +65,10 @@ class UpsampledConv2D(tf.keras.layers.Conv2D):
         super().__init__(filters, **kwargs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        # Not kernel[::-1, ::-1], which TensorFlow copies ten times more slowly than this.
-        flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+        merged = kept((id(self), "merged"), lambda: _combined(_BOX[..., ::-1, ::-1], tf.transpose(kernel, [0, 1, 3, 2])))
         batch, height, width = tf.unstack(tf.shape(inputs)[:3])
         outputs = tf.nn.conv2d_transpose(
-            inputs, box_filtered(flipped), [batch, 2 * height, 2 * width, self.filters], strides=2, padding="SAME")
+            inputs, merged, [batch, 2 * height, 2 * width, self.filters], strides=2, padding="SAME")
         outputs.set_shape(self.compute_output_shape(inputs.shape))
         return outputs
 
@@ -61,9 +77,12 @@ class UpsampledConv2D(tf.keras.layers.Conv2D):
         return tf.TensorShape([batch, height and height * 2, width and width * 2, self.filters])
 
 
-def upsample_nearest(x: tf.Tensor) -> tf.Tensor:
-    """Every pixel repeated 2×2: [B, H, W, C] → [B, 2H, 2W, C]. A broadcast, whose gradient is a plain sum."""
+@tf.custom_gradient
+def upsample_nearest(x: tf.Tensor):
+    """Every pixel repeated 2×2: [B, H, W, C] → [B, 2H, 2W, C]. A broadcast; its gradient, a sum over 2×2, by pooling, which
+    TensorFlow computes ten times faster than sums over two axes between others."""
     batch = tf.shape(x)[0]
     _, height, width, channels = x.shape
     spread = tf.broadcast_to(x[:, :, None, :, None], [batch, height, 2, width, 2, channels])
-    return tf.reshape(spread, [batch, 2 * height, 2 * width, channels])
+    return (tf.reshape(spread, [batch, 2 * height, 2 * width, channels]),
+            lambda upstream: 4 * tf.nn.avg_pool2d(upstream, 2, 2, "VALID"))

@@ -1,27 +1,12 @@
 """Spectral normalization (Miyato et al., 2018) as defined, on tensorflow-addons' layer."""
 from __future__ import annotations
 
-import contextlib
-import threading
-from typing import Iterator, Tuple
+from typing import Tuple
 
 import tensorflow as tf
 import tensorflow_addons as tfa
 
-_kept = threading.local()  # Replicas are traced in a thread each, and have kernels of their own.
-
-
-@contextlib.contextmanager
-def kernels_kept() -> Iterator[None]:
-    """In it each layer computes W/σ(W) at its first call and uses it in the next ones: weights must not change meanwhile.
-
-    For a batch that is computed in several parts. The gradients of the parts are summed before they pass through σ.
-    """
-    outer, _kept.kernels = getattr(_kept, "kernels", None), {}
-    try:
-        yield
-    finally:
-        _kept.kernels = outer
+from redo_tf.layers.kept import kept
 
 
 class SpectralNormalization(tfa.layers.SpectralNormalization):
@@ -65,13 +50,7 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
 
     def normalized_kernel(self, dtype: tf.DType) -> tf.Tensor:
         """W/σ(W) in the convolution's dtype. Its gradient, u and v being constants, is `(g − ⟨g, W/σ⟩ v uᵀ)/σ`."""
-        kernels = getattr(_kept, "kernels", None)
-        if kernels is None:
-            return self._normalize(dtype)
-        key = id(self), dtype
-        if key not in kernels:
-            kernels[key] = self._normalize(dtype)
-        return kernels[key]
+        return kept((id(self), dtype), lambda: self._normalize(dtype))
 
     def _normalize(self, dtype: tf.DType) -> tf.Tensor:
         """The gradient is written out because the largest kernels have millions of weights: this passes over them half as

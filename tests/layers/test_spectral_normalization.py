@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from reference import convolution, spectral_kernel, value
 from redo_tf.layers import SpectralNormalization
-from redo_tf.layers.spectral_normalization import kernels_kept, power_iteration
+from redo_tf.layers.kept import kernels_kept
+from redo_tf.layers.spectral_normalization import power_iteration
 
 
 def build(kernel_size=3, channels=4, filters=6, seed=0, **options) -> SpectralNormalization:
