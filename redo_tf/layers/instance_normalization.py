@@ -8,19 +8,41 @@ from redo_tf.layers.initializers import Orthogonal
 EPSILON = 1e-5  # PyTorch's default, which the released code uses; Keras' layers default to 1e-3.
 
 
-def instance_normalize(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient
+def instance_normalize(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor):
     """`(x − μ) / √(σ² + ε) · scale + offset`, μ and σ² over the pixels of each map.
+
+    With x̂ the result before scale and offset, r = 1 / √(σ² + ε), g the result's gradient and ⟨·⟩ means over the pixels,
+    that of x is `scale · r · (g − ⟨g⟩ − ⟨g x̂⟩ x̂)`. It is written out as one sum `a g + b x + c` with a, b and c for each
+    map, which passes over the maps less often than the gradients of the mean and the variance.
 
     Args:
       x: [B, H, W, C], any float dtype; the statistics are float32.
-      scale, offset: float32, broadcastable to [B, 1, 1, C].
+      scale, offset: float32 tensors, [C] or [B, 1, 1, C].
 
     Returns:
       [B, H, W, C] in the dtype of x.
     """
-    mean, variance = tf.nn.moments(tf.cast(x, tf.float32), axes=[1, 2], keepdims=True)
-    gain = tf.math.rsqrt(variance + EPSILON) * scale
-    return x * tf.cast(gain, x.dtype) + tf.cast(offset - mean * gain, x.dtype)
+    wide = tf.cast(x, tf.float32)
+    mean, variance = tf.nn.moments(wide, axes=[1, 2], keepdims=True)
+    rate = tf.math.rsqrt(variance + EPSILON)
+    gain = rate * scale
+
+    def gradients(upstream):
+        upstream = tf.cast(upstream, tf.float32)
+        along = tf.reduce_mean(upstream, axis=[1, 2], keepdims=True)  # ⟨g⟩
+        along_x = (tf.reduce_mean(upstream * wide, axis=[1, 2], keepdims=True) - mean * along) * rate  # ⟨g x̂⟩
+        slope = -gain * rate * along_x
+        of_x = tf.cast(gain * upstream + slope * wide - (gain * along + slope * mean), x.dtype)
+        pixels = tf.cast(tf.shape(x)[1] * tf.shape(x)[2], tf.float32)
+        return of_x, _summed_like(pixels * along_x, scale), _summed_like(pixels * along, offset)
+
+    return x * tf.cast(gain, x.dtype) + tf.cast(offset - mean * gain, x.dtype), gradients
+
+
+def _summed_like(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """[B, 1, 1, C], or summed over the batch → [C]."""
+    return values if like.shape.rank == 4 else tf.reduce_sum(values, axis=[0, 1, 2])
 
 
 class InstanceNormalization(tf.keras.layers.Layer):
@@ -32,7 +54,7 @@ class InstanceNormalization(tf.keras.layers.Layer):
         self.offset = self.add_weight("offset", [channels], initializer="zeros", experimental_autocast=False)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        return instance_normalize(x, self.scale, self.offset)
+        return instance_normalize(x, tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.offset))
 
 
 class _Conditional(tf.keras.layers.Layer):

@@ -55,7 +55,9 @@ class DownBlock(tf.keras.layers.Layer):
             self.shortcut = tf.identity
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        h = tf.nn.relu(x) if self.leading_relu else x
+        # `ensure_shape` changes nothing. A ReLU that follows a sum directly is fused with it by TensorFlow 2.15, which then
+        # finds that the last block's sum is used by the shortcut, too, and drops all its fusions.
+        h = tf.nn.relu(tf.ensure_shape(x, x.shape)) if self.leading_relu else x
         h = self.conv2(tf.nn.relu(self.conv1(h)))
         if self.pool:
             x = tf.nn.avg_pool2d(x, 2, 2, "VALID")

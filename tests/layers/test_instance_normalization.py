@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from reference import conditional_norm, instance_norm, value
 from redo_tf.layers import ConditionalBatchNormalization, ConditionalInstanceNormalization, InstanceNormalization
+from redo_tf.layers.instance_normalization import instance_normalize
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -45,6 +46,34 @@ def test_instance_norm_of_0_and_2_is_minus_and_plus_1_over_the_root_of_1_and_eps
     np.testing.assert_allclose(
         InstanceNormalization()(np.array([0.0, 2.0], np.float32).reshape(1, 1, 2, 1)).numpy().ravel(),
         [-0.999995, 0.999995], atol=2e-7)
+
+
+@pytest.mark.parametrize("shape", [[3], [4, 1, 1, 3]], ids=["of_a_channel", "of_a_picture_and_channel"])
+def test_gradients_of_instance_norm_are_finite_differences(shape):
+    rng = np.random.default_rng(3)
+    arguments = [maps().astype(np.float64), rng.normal(size=shape), rng.normal(size=shape)]
+    weights, step = rng.normal(size=[4, 5, 6, 3]), 1e-4
+
+    def loss(x, scale, offset) -> float:
+        mean = x.mean(axis=(1, 2), keepdims=True)
+        variance = ((x - mean) ** 2).mean(axis=(1, 2), keepdims=True)
+        return np.sum(weights * ((x - mean) / np.sqrt(variance + 1e-5) * scale + offset))
+
+    def difference(which: int, place) -> float:
+        sides = [[value.copy() for value in arguments] for _ in range(2)]
+        sides[0][which][place] += step
+        sides[1][which][place] -= step
+        return (loss(*sides[0]) - loss(*sides[1])) / (2 * step)
+
+    tensors = [tf.constant(value, tf.float32) for value in arguments]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        outputs = instance_normalize(*tensors)
+    actual = tape.gradient(outputs, tensors, tf.constant(weights, tf.float32))
+    for which, gradient in enumerate(actual):
+        expected = [difference(which, place) for place in np.ndindex(*arguments[which].shape)]
+        # Sums of 30 to 120 float32 products near 1; the differences' own error is step² times third derivatives near 1.
+        np.testing.assert_allclose(gradient.numpy().ravel(), expected, atol=2e-5)
 
 
 def test_epsilon_is_1e_5():

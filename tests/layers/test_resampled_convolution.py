@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from reference import average_pool, convolution, upsample, value
 from redo_tf.layers import PooledConv2D, UpsampledConv2D
-from redo_tf.layers.resampled_convolution import box_filtered, upsample_nearest
+from redo_tf.layers.kept import kernels_kept
+from redo_tf.layers.resampled_convolution import SCOPE, box_filtered, upsample_nearest
 
 # In float64, so that only the identity can fail and not the order of the additions: sums of at most 9·7 products.
 TOLERANCE = 1e-12
@@ -79,6 +80,32 @@ def test_box_filter_sums_the_four_shifts_of_a_kernel():
 def test_nearest_upsampling_repeats_every_pixel():
     x = np.arange(12.0).reshape(1, 2, 3, 2)
     np.testing.assert_array_equal(upsample_nearest(tf.constant(x)), upsample(x))
+
+
+def test_gradient_of_nearest_upsampling_is_the_sum_over_the_four_pixels():
+    x, upstream = tf.zeros([1, 2, 3, 2]), np.random.default_rng(0).normal(size=[1, 4, 6, 2]).astype(np.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = upsample_nearest(x)
+    np.testing.assert_allclose(tape.gradient(outputs, x, upstream), 4 * average_pool(upstream), atol=1e-6)
+
+
+@pytest.mark.parametrize("layer_class", [PooledConv2D, UpsampledConv2D])
+def test_kernels_are_merged_once_for_all_parts_of_a_batch_and_have_the_gradient_of_all(layer_class):
+    layer, x = layer_and_input(layer_class, 4, 6, 3, 4)
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape, kernels_kept():
+            loss = sum(tf.reduce_sum(layer(part) ** 2) for part in tf.split(x, 2))
+        return tape.gradient(loss, layer.kernel)
+
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x) ** 2)
+    np.testing.assert_allclose(gradients(), tape.gradient(loss, layer.kernel), atol=TOLERANCE)
+    products = [operation for operation in gradients.get_concrete_function().graph.get_operations()
+                if operation.type == "MatMul" and SCOPE in operation.name]
+    assert len(products) == 2  # Forward and its gradient.
 
 
 @pytest.mark.parametrize("layer_class, size", [(PooledConv2D, (3, 2)), (UpsampledConv2D, (12, 8))])

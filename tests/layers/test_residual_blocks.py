@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.python.eager import context
 
 from reference import down_block, residual_block, up_block
 from redo_tf.layers import ConditionalBatchNormalization, DownBlock, ResidualBlock, UpBlock
@@ -47,6 +49,31 @@ def test_last_down_block_of_the_same_width_has_no_shortcut_weights():
     # 3×3 convolutions: 2 · (9·3·3 + 3); the 1×1 shortcut 3·3 + 3 more.
     assert sum(w.shape.num_elements() for w in unpooled.trainable_weights) == 168
     assert sum(w.shape.num_elements() for w in pooled.trainable_weights) == 180
+
+
+def test_relus_are_fused_into_the_convolutions_before_them():
+    """As a ReLU after a sum that is used elsewhere, too, kept TensorFlow from it, in the whole graph and silently."""
+    blocks = [DownBlock(4), DownBlock(6), DownBlock(8)]
+    x = maps(2, 16, 16, 4)
+
+    @tf.function
+    def gradient():
+        with tf.GradientTape() as tape:
+            h = tf.constant(x)
+            for block in blocks:
+                h = block(h)
+            loss = tf.reduce_sum(h)
+        return tape.gradient(loss, [weight for block in blocks for weight in block.trainable_weights])
+
+    context.context().enable_graph_collection()
+    try:
+        gradient()
+        graphs = context.context().export_run_metadata().function_graphs
+    finally:
+        context.context().disable_graph_collection()
+    fused = [node for graph in graphs for node in graph.post_optimization_graph.node
+             if node.op == "_FusedConv2D" and node.attr["fused_ops"].list.s[-1] == b"Relu"]
+    assert len(fused) == 3  # One in each block, between its convolutions; the other ReLU's input is the shortcut's, too.
 
 
 def test_up_block_is_that_of_the_definition():
