@@ -102,8 +102,7 @@ class InferenceGraph:
         A pixel of the result sees 2×2 pixels of x, through sums of the kernel's taps: 16 products for each pixel of x.
         Blocks of 2×2 pixels that see the same pixels lie across those of x by one.
         """
-        with tf.init_scope():
-            merged = box_filtered(tf.constant(kernel)).numpy()
+        merged = box_filtered(kernel)
         blocks = np.concatenate([merged[row::2, column::2] for row in (1, 0) for column in (1, 0)], axis=-1)
         return [tf.nn.depth_to_space(part, 2)[:, 1:-1, 1:-1] for part in self._convolve(name, x, blocks)]
 

@@ -1,6 +1,7 @@
 """3×3 convolutions merged with the factor-2 resampling beside them.
 
-Both are exact identities, found by swapping two linear maps; only the order of the float additions differs. They need
+Both are exact identities, found by swapping two linear maps; only the order of the float additions differs (on a GPU with
+TF32 the kernel is also rounded before its sums, as convolutions round theirs). They need
 16 instead of 36 products for each output (down) or input (up) pixel and keep nothing at the larger size but the result.
 The variable stays the 3×3 kernel, so checkpoints and spectral normalization see the published layer.
 """
@@ -19,9 +20,9 @@ _ADDS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])
 _BOX = np.einsum("ia,jb->ijab", _ADDS, _ADDS)
 
 
-def box_filtered(kernel: tf.Tensor) -> tf.Tensor:
-    """The full convolution of a kernel [3, 3, in, out] with a 2×2 box of ones: [4, 4, in, out]."""
-    return _combined(_BOX, kernel)
+def box_filtered(kernel: np.ndarray) -> np.ndarray:
+    """The full convolution of a kernel [3, 3, in, out] with a 2×2 box of ones: [4, 4, in, out], in the kernel's dtype."""
+    return np.einsum("ijab,abcd->ijcd", _BOX.astype(kernel.dtype), kernel)
 
 
 def _combined(weights: np.ndarray, kernel: tf.Tensor) -> tf.Tensor:
@@ -45,7 +46,7 @@ class PooledConv2D(tf.keras.layers.Conv2D):
         super().__init__(filters, **kwargs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        merged = kept((id(self), "merged"), lambda: _combined(_BOX / 4, kernel))
+        merged = kept(self, kernel, lambda: _combined(_BOX / 4, kernel))
         return convolve(inputs, merged, stride=2)
 
     def compute_output_shape(self, input_shape):
@@ -65,7 +66,7 @@ class UpsampledConv2D(tf.keras.layers.Conv2D):
         super().__init__(filters, **kwargs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        merged = kept((id(self), "merged"), lambda: _combined(_BOX[..., ::-1, ::-1], tf.transpose(kernel, [0, 1, 3, 2])))
+        merged = kept(self, kernel, lambda: _combined(_BOX[..., ::-1, ::-1], tf.transpose(kernel, [0, 1, 3, 2])))
         batch, height, width = tf.unstack(tf.shape(inputs)[:3])
         outputs = tf.nn.conv2d_transpose(
             inputs, merged, [batch, 2 * height, 2 * width, self.filters], strides=2, padding="SAME")

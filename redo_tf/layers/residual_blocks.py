@@ -56,7 +56,7 @@ class DownBlock(tf.keras.layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         # `ensure_shape` changes nothing. A ReLU that follows a sum directly is fused with it by TensorFlow 2.15, which then
-        # finds that the last block's sum is used by the shortcut, too, and drops all its fusions.
+        # finds that the preceding block's sum is used by this one's shortcut, too, and drops all its fusions.
         h = tf.nn.relu(tf.ensure_shape(x, x.shape)) if self.leading_relu else x
         h = self.conv2(tf.nn.relu(self.conv1(h)))
         if self.pool:

@@ -50,7 +50,7 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
 
     def normalized_kernel(self, dtype: tf.DType) -> tf.Tensor:
         """W/σ(W) in the convolution's dtype. Its gradient, u and v being constants, is `(g − ⟨g, W/σ⟩ v uᵀ)/σ`."""
-        return kept((id(self), dtype), lambda: self._normalize(dtype))
+        return kept(self, dtype, lambda: self._normalize(dtype))
 
     def _normalize(self, dtype: tf.DType) -> tf.Tensor:
         """The gradient is written out because the largest kernels have millions of weights: this passes over them half as
