@@ -33,8 +33,8 @@ NOTHING = Arithmetic(0, 0)
 def count(function: tf.types.experimental.ConcreteFunction) -> Arithmetic:
     """FLOPs of one call; a product and a sum are two. Shapes have to be known when the function is traced.
 
-    Of a condition the dearer branch counts. Elementwise operations, norms, pooling and the merging of kernels
-    do not: they are what an implementation can save.
+    Of a condition the dearer branch counts. Elementwise operations, norms, pooling and the merging of kernels do not: they
+    are what an implementation can save.
 
     Raises:
       ValueError: a convolution or a matrix product has an unknown shape, or a loop's length is unknown.

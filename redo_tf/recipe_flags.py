@@ -10,6 +10,7 @@ from redo_tf import cli, config as configuration, data
 from redo_tf.data import NAMES
 from redo_tf.data.pipeline import mixture_shares
 from redo_tf.errors import UserError
+from redo_tf.recipes import load_recipe
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, f"Which pictures: {', '.join(NAMES)}; several as lfw+flowers. Default: the recipe's.")
@@ -25,7 +26,7 @@ def resolve(dataset, recipe, assignments) -> configuration.Config:
       UserError: any of them is not right.
     """
     _check_dataset(dataset or "shapes")
-    config = configuration.load_recipe(recipe or (dataset or "shapes").split("+")[0])
+    config = load_recipe(recipe or (dataset or "shapes").split("+")[0])
     if dataset:
         config.data.dataset = dataset
     for assignment in assignments:

@@ -5,9 +5,7 @@ import json
 
 import pytest
 
-from redo_tf import config as configuration
-from redo_tf.config import BOUNDS, CHOICES, Config, flatten, from_json, load_recipe, override, parse_assignment, to_json
-from redo_tf.config import validate
+from redo_tf.config import BOUNDS, CHOICES, Config, flatten, from_json, override, parse_assignment, to_json, validate
 from redo_tf.errors import UserError
 
 
@@ -237,86 +235,6 @@ def test_what_is_not_a_configuration_is_refused(text):
 ])
 def test_json_is_checked_like_everything_else(text, message):
     assert refusal(from_json, text).startswith(message)
-
-
-# --------------------------------------------------------------------------------------------------------- recipes
-
-RECIPE = """
-from redo_tf.config import Config
-def get_config():
-    config = Config()
-    config.train.steps = 123
-    return config
-"""
-
-
-@pytest.mark.parametrize("path", ["shapes", "shapes.py", "configs/shapes.py", "configs/shapes"])
-def test_a_packaged_recipe_loads_by_name_and_by_path_outside_the_checkout(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert load_recipe(path).data.dataset == "shapes"
-
-
-def test_every_packaged_recipe_is_valid():
-    assert {"default", "shapes"} <= set(configuration.recipe_names())
-    for name in configuration.recipe_names():
-        validate(load_recipe(name))
-
-
-def test_the_default_recipe_is_the_configurations_defaults():
-    assert load_recipe("default") == Config()
-
-
-def test_a_file_of_ones_own_goes_before_a_packaged_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "shapes.py").write_text(RECIPE)
-    assert load_recipe("shapes.py").train.steps == 123
-    assert load_recipe(str(tmp_path / "shapes.py")).train.steps == 123
-
-
-def test_a_recipe_may_start_from_a_packaged_one(tmp_path):
-    (tmp_path / "mine.py").write_text(
-        "from configs import shapes\ndef get_config():\n  c = shapes.get_config()\n  c.seed = 5\n  return c\n")
-    config = load_recipe(str(tmp_path / "mine.py"))
-    assert (config.seed, config.data.image_size) == (5, 32)
-
-
-def test_loading_twice_gives_two_configurations():
-    load_recipe("shapes").train.steps = 1
-    assert load_recipe("shapes").train.steps > 1
-
-
-def test_a_folder_or_file_that_happens_to_be_named_like_a_data_set_is_no_recipe(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "shapes").write_text("not Python")
-    assert load_recipe("shapes").data.dataset == "shapes"
-
-
-@pytest.mark.parametrize("path, near", [("shape", "shapes"), ("configs/shpes.py", "shapes"), ("defualt", "default")])
-def test_an_unknown_recipe_is_refused_with_the_nearest(path, near):
-    message = refusal(load_recipe, path)
-    assert message.startswith(f"There is no recipe {path}. Did you mean {near}? Recipes that come with the package: ")
-
-
-def test_a_missing_file_in_another_folder_is_not_taken_for_a_packaged_recipe(tmp_path):
-    assert refusal(load_recipe, str(tmp_path / "shapes.py")).startswith(f"There is no recipe {tmp_path / 'shapes.py'}.")
-
-
-@pytest.mark.parametrize("text, reason", [
-    ("def get_config(:\n", "SyntaxError"),
-    ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
-    ("x = 1\n", "AttributeError"),
-    ("def get_config():\n  return 1 / 0\n", "ZeroDivisionError: division by zero"),
-])
-def test_a_recipe_that_does_not_run_is_told(tmp_path, text, reason):
-    (tmp_path / "broken.py").write_text(text)
-    message = refusal(load_recipe, str(tmp_path / "broken.py"))
-    assert message.startswith(f"The recipe {tmp_path / 'broken.py'} does not run: {reason}")
-
-
-def test_a_recipe_must_return_a_config(tmp_path):
-    (tmp_path / "wrong.py").write_text("def get_config():\n  return {}\n")
-    assert refusal(load_recipe, str(tmp_path / "wrong.py")) == (
-        f"get_config() of the recipe {tmp_path / 'wrong.py'} returns dict, not a Config.")
 
 
 def test_sections_are_dataclasses_all_the_way_down():

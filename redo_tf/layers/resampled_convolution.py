@@ -1,8 +1,8 @@
 """3×3 convolutions merged with the factor-2 resampling beside them.
 
 Both are exact identities, found by swapping two linear maps; only the order of the float additions differs (on a GPU with
-TF32 the kernel is also rounded before its sums, as convolutions round theirs). They need
-16 instead of 36 products for each output (down) or input (up) pixel and keep nothing at the larger size but the result.
+TF32 the kernel is also rounded before its sums, as convolutions round theirs). They need 16 instead of 36 products for each
+output (down) or input (up) pixel and keep nothing at the larger size but the result.
 The variable stays the 3×3 kernel, so checkpoints and spectral normalization see the published layer.
 """
 from __future__ import annotations
@@ -81,7 +81,7 @@ class UpsampledConv2D(tf.keras.layers.Conv2D):
 @tf.custom_gradient
 def upsample_nearest(x: tf.Tensor):
     """Every pixel repeated 2×2: [B, H, W, C] → [B, 2H, 2W, C]. A broadcast; its gradient, a sum over 2×2, by pooling, which
-    TensorFlow computes ten times faster than sums over two axes between others."""
+    TensorFlow computes more than ten times faster on a CPU than sums over two axes between others."""
     batch = tf.shape(x)[0]
     _, height, width, channels = x.shape
     spread = tf.broadcast_to(x[:, :, None, :, None], [batch, height, 2, width, 2, channels])

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 import tiny
-from redo_tf.config import flatten, load_recipe, recipe_names
+from redo_tf.config import flatten
+from redo_tf.recipes import load_recipe, recipe_names
 from redo_tf.errors import UserError
 from redo_tf.experiments import ablations, runs
 from redo_tf.workdir import Workdir

@@ -76,6 +76,26 @@ def test_gradients_of_instance_norm_are_finite_differences(shape):
         np.testing.assert_allclose(gradient.numpy().ravel(), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("dtype, added, tolerance", [
+    (tf.bfloat16, 0, 2e-2),  # x, its result's gradient and its own are rounded by up to 1/256 each.
+    (tf.float32, 100, 1e-4)])  # x is known to 100 · 6e-8, as are its products, whose differences are taken.
+def test_gradients_of_instance_norm_in_bfloat16_and_far_from_zero(dtype, added, tolerance):
+    scale, offset = tf.constant([1.0, -2.0, 0.5]), tf.constant([0.3, 0.0, -1.0])
+    upstream = np.random.default_rng(3).normal(size=[4, 5, 6, 3])
+
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch([x, scale, offset])
+            outputs = instance_normalize(x, scale, offset)
+        return tape.gradient(outputs, [x, scale, offset], tf.cast(upstream, x.dtype))
+
+    compiled = tf.function(gradients, input_signature=[tf.TensorSpec([None, 5, 6, 3], dtype)])
+    found = compiled(tf.cast(maps() + added, dtype))
+    assert [gradient.dtype for gradient in found] == [dtype, tf.float32, tf.float32]
+    for actual, expected in zip(found, gradients(tf.constant(maps()))):  # What is added to a whole map has no effect.
+        np.testing.assert_allclose(tf.cast(actual, tf.float32), expected, atol=tolerance * np.abs(expected).max(), rtol=0)
+
+
 def test_epsilon_is_1e_5():
     # Values ±0.001 have variance 1e-6: 0.001/√(1e-6 + 1e-5) = 0.301511. Keras' default of 1e-3 would give 0.0316.
     x = np.array([-0.001, 0.001], np.float32).reshape(1, 1, 2, 1)

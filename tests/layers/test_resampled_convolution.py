@@ -108,6 +108,15 @@ def test_kernels_are_merged_once_for_all_parts_of_a_batch_and_have_the_gradient_
     assert len(products) == 2  # Forward and its gradient.
 
 
+@pytest.mark.parametrize("layer_class", [PooledConv2D, UpsampledConv2D])
+def test_what_is_kept_of_one_kernel_is_not_used_for_another(layer_class):
+    layer, x = layer_and_input(layer_class, 4, 6, 3, 4)
+    kernel = tf.convert_to_tensor(layer.kernel)
+    with kernels_kept():
+        first = layer.convolution_op(x, kernel)
+        np.testing.assert_allclose(layer.convolution_op(x, 2 * kernel), 2 * first, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("layer_class, size", [(PooledConv2D, (3, 2)), (UpsampledConv2D, (12, 8))])
 def test_size_is_known_when_the_batch_is_not(layer_class, size):
     layer = layer_class(5)

@@ -1,0 +1,44 @@
+"""Recipes: Python files whose `get_config()` gives a configuration."""
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import List
+
+import configs
+from redo_tf.config import Config, nearest
+from redo_tf.errors import UserError
+
+
+def recipe_names() -> List[str]:
+    """The recipes that come with the package, without `.py`."""
+    return sorted(name[:-3] for name in os.listdir(os.path.dirname(configs.__file__))
+                  if name.endswith(".py") and name != "__init__.py")
+
+
+def load_recipe(path: str) -> Config:
+    """Runs `get_config()` of a recipe file.
+
+    `path` is a file, or the name of a recipe that comes with the package (`lfw_cpu`, also as configs/lfw_cpu.py).
+
+    Raises:
+      UserError: neither exists (names the nearest), or the file cannot be run or has no get_config.
+    """
+    file = path
+    if not (path.endswith(".py") and os.path.isfile(path)):
+        folder, name = os.path.split(path)
+        name = name[:-3] if name.endswith(".py") else name
+        file = os.path.join(os.path.dirname(configs.__file__), name + ".py")
+        if name not in recipe_names() or folder not in ("", "configs"):
+            raise UserError(f"There is no recipe {path}.{nearest(name, recipe_names())} "
+                            f"Recipes that come with the package: {', '.join(recipe_names())}.")
+    spec = importlib.util.spec_from_file_location("recipe", file)
+    recipe = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(recipe)
+        config = recipe.get_config()
+    except Exception as error:  # A person's own Python may fail in any way.
+        raise UserError(f"The recipe {file} does not run: {type(error).__name__}: {error}") from error
+    if not isinstance(config, Config):
+        raise UserError(f"get_config() of the recipe {file} returns {type(config).__name__}, not a Config.")
+    return config
