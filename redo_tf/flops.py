@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from redo_tf.layers.resampled_convolution import SCOPE as MERGING
-from redo_tf.layers.small_maps import scope
+from redo_tf.layers.small_maps import SUMS, scope
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 CONDITIONS = ("If", "StatelessIf")
@@ -33,8 +33,8 @@ NOTHING = Arithmetic(0, 0)
 def count(function: tf.types.experimental.ConcreteFunction) -> Arithmetic:
     """FLOPs of one call; a product and a sum are two. Shapes have to be known when the function is traced.
 
-    Of a condition the dearer branch counts. Elementwise operations, norms, pooling and the merging of kernels do not: they
-    are what an implementation can save.
+    Of a condition the dearer branch counts. Elementwise operations, norms, pooling, sums and the merging of kernels do not:
+    they are what an implementation can save.
 
     Raises:
       ValueError: a convolution or a matrix product has an unknown shape, or a loop's length is unknown.
@@ -84,7 +84,7 @@ def _of_convolution(operation: tf.Operation) -> Arithmetic:
 def _products(operation: tf.Operation) -> int:
     """Of a matrix product that belongs to a layer; 0 for any other operation."""
     inputs = [tensor.shape for tensor in operation.inputs]
-    if MERGING in operation.name:
+    if MERGING in operation.name or SUMS in operation.name:
         return 0
     if operation.type in ("MatMul", "BatchMatMulV2"):
         name = "transpose_a" if operation.type == "MatMul" else "adj_x"

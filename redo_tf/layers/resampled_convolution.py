@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from redo_tf.layers.kept import kept
-from redo_tf.layers.small_maps import convolve
+from redo_tf.layers.small_maps import convolve, convolve_transposed
 
 # Names the products that merge kernels in the graph: they stand for sums, which are not counted as a layer's arithmetic.
 SCOPE = "merging_of_kernels"
@@ -67,11 +67,7 @@ class UpsampledConv2D(tf.keras.layers.Conv2D):
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         merged = kept(self, kernel, lambda: _combined(_BOX[..., ::-1, ::-1], tf.transpose(kernel, [0, 1, 3, 2])))
-        batch, height, width = tf.unstack(tf.shape(inputs)[:3])
-        outputs = tf.nn.conv2d_transpose(
-            inputs, merged, [batch, 2 * height, 2 * width, self.filters], strides=2, padding="SAME")
-        outputs.set_shape(self.compute_output_shape(inputs.shape))
-        return outputs
+        return convolve_transposed(inputs, merged, stride=2)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = tf.TensorShape(input_shape).as_list()

@@ -7,12 +7,16 @@ number of rows of that product, the batch's places, against the number of filter
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-# Rows for each filter up to which products of matrices were the faster ones: for the kernel's gradient, and for all three.
-KERNEL_GRADIENT, ALL = 3, 0.5
+# Rows for each filter up to which products of matrices were the faster ones: for the kernel's gradient, which TensorFlow
+# computes at a small part of the processor's rate above all in bfloat16, and for all three.
+KERNEL_GRADIENT, KERNEL_GRADIENT_BFLOAT16, ALL = 3, 8, 0.5
+LARGEST_MAP = 64  # Pixels of the larger map up to which its sums over patches are cheap.
+SUMS = "sums_of_patches"  # Names the products that stand for sums in the graph; they are not a layer's arithmetic.
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
@@ -23,10 +27,45 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
     Args:
       kernel: [k, k, C, filters]; `stride` divides H and W.
     """
-    filters, pixels = kernel.shape[-1], x.shape[:3].num_elements()
-    if pixels is None or pixels // stride**2 > KERNEL_GRADIENT * filters:
+    batch, height, width, _ = x.shape
+    products = _products((batch, height, width), kernel, stride)
+    if products is None:
         return tf.nn.conv2d(x, kernel, stride, "SAME")
-    return _by_matrices(x, kernel, stride, everything=pixels // stride**2 <= ALL * filters)
+
+    @tf.custom_gradient
+    def convolution(x, kernel):
+        def gradients(upstream):
+            return products.enlarge(upstream, kernel), products.kernel_gradient(x, upstream)
+
+        return products.reduce(x, kernel), gradients
+
+    return convolution(x, kernel)
+
+
+def convolve_transposed(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """`tf.nn.conv2d_transpose(x, kernel, …, stride, "SAME")`: [B, H, W, C] → [B, stride·H, stride·W, filters].
+
+    Its results are what `convolve` has as its gradient, and by matrices where `convolve` is.
+
+    Args:
+      kernel: [k, k, filters, C].
+    """
+    batch, height, width = (x.shape[0], *(size and stride * size for size in x.shape[1:3]))
+    products = _products((batch, height, width), kernel, stride)
+    if products is None:
+        batch, rows, columns = tf.unstack(tf.shape(x)[:3])
+        outputs = tf.nn.conv2d_transpose(
+            x, kernel, [batch, stride * rows, stride * columns, kernel.shape[2]], stride, "SAME")
+        return tf.ensure_shape(outputs, [x.shape[0], height, width, kernel.shape[2]])
+
+    @tf.custom_gradient
+    def convolution(x, kernel):
+        def gradients(upstream):
+            return products.reduce(upstream, kernel), products.kernel_gradient(upstream, x)
+
+        return products.enlarge(x, kernel), gradients
+
+    return convolution(x, kernel)
 
 
 def scope(size: int, stride: int) -> str:
@@ -45,35 +84,59 @@ class Conv3x3(tf.keras.layers.Conv2D):
         return convolve(inputs, kernel)
 
 
-def _by_matrices(x: tf.Tensor, kernel: tf.Tensor, stride: int, everything: bool) -> tf.Tensor:
-    """The convolution with its kernel's gradient as a product, and `everything` else, too, if so told."""
-    size, filters = kernel.shape[0], kernel.shape[-1]
-    height, width, channels = x.shape[1:]
+def _products(shape: Sequence[Optional[int]], kernel: tf.Tensor, stride: int) -> Optional["_Products"]:
+    """The products for a kernel [k, k, C, filters] and larger maps of such a `shape` (batch, height, width); None where
+    TensorFlow's convolution is the faster one, or a size is unknown."""
+    if None in shape:
+        return None
+    batch, height, width = shape
+    rows = batch * (height // stride) * (width // stride) / kernel.shape[3]
+    if rows > (KERNEL_GRADIENT_BFLOAT16 if kernel.dtype == tf.bfloat16 else KERNEL_GRADIENT):
+        return None
+    return _Products(batch, height, width, kernel.shape, stride, rows <= ALL and height * width <= LARGEST_MAP)
 
-    def product(a, b, **transpose):
-        with tf.name_scope(scope(size, stride)):
+
+class _Products(NamedTuple):
+    """The three products of a convolution between larger maps [B, H, W, C] and smaller ones [B, H/stride, W/stride, filters]:
+    that of the kernel's gradient by matrices, and `everything` else, too, if so told."""
+    batch: int
+    height: int
+    width: int
+    kernel_shape: tf.TensorShape  # [k, k, C, filters]
+    stride: int
+    everything: bool
+
+    def reduce(self, larger: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """The convolution."""
+        if not self.everything:
+            return tf.nn.conv2d(larger, kernel, self.stride, "SAME")
+        rows = self._multiply(self._patches(larger), self._flat(kernel))
+        return tf.reshape(rows, [self.batch, self.height // self.stride, self.width // self.stride, self.kernel_shape[3]])
+
+    def enlarge(self, smaller: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Its transpose."""
+        size, _, channels, _ = self.kernel_shape
+        if not self.everything:
+            shape = [self.batch, self.height, self.width, channels]
+            return tf.nn.conv2d_transpose(smaller, kernel, shape, self.stride, "SAME")
+        patches = self._multiply(self._flat(smaller), self._flat(kernel), transpose_b=True)
+        return _sum_of_patches(patches, self.height, self.width, size, self.stride)
+
+    def kernel_gradient(self, larger: tf.Tensor, smaller: tf.Tensor) -> tf.Tensor:
+        """The kernel's gradient, of maps of one kind and the gradient of the other."""
+        return tf.reshape(
+            self._multiply(self._patches(larger), self._flat(smaller), transpose_a=True), self.kernel_shape)
+
+    def _multiply(self, a: tf.Tensor, b: tf.Tensor, **transpose) -> tf.Tensor:
+        with tf.name_scope(scope(self.kernel_shape[0], self.stride)):
             return tf.matmul(a, b, **transpose)
 
-    @tf.custom_gradient
-    def convolution(x, kernel):
-        matrix = tf.reshape(kernel, [-1, filters])
-        patches = _patches(x, size, stride)
-        if everything:
-            outputs = tf.reshape(product(patches, matrix), [-1, height // stride, width // stride, filters])
-        else:
-            outputs = tf.nn.conv2d(x, kernel, stride, "SAME")
+    def _patches(self, larger: tf.Tensor) -> tf.Tensor:
+        return _patches(larger, self.kernel_shape[0], self.stride)
 
-        def gradients(upstream):
-            rows = tf.reshape(upstream, [-1, filters])
-            if everything:
-                of_x = _sum_of_patches(product(rows, matrix, transpose_b=True), height, width, size, stride)
-            else:
-                of_x = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), stride, "SAME")
-            return of_x, tf.reshape(product(patches, rows, transpose_a=True), [size, size, channels, filters])
-
-        return outputs, gradients
-
-    return convolution(x, kernel)
+    def _flat(self, values: tf.Tensor) -> tf.Tensor:
+        """Of smaller maps or a kernel, [places, filters]."""
+        return tf.reshape(values, [-1, self.kernel_shape[3]])
 
 
 def _patches(x: tf.Tensor, size: int, stride: int) -> tf.Tensor:
@@ -106,7 +169,9 @@ def _sum_of_patches(patches: tf.Tensor, height: int, width: int, size: int, stri
     channels = patches.shape[-1] // size**2
     cover = tf.constant(_cover(height, width, size, stride), patches.dtype)
     patches = tf.reshape(patches, [-1, cover.shape[1], channels])
-    return tf.reshape(cover @ patches, [-1, height, width, channels])
+    with tf.name_scope(SUMS):
+        sums = tf.matmul(cover, patches)
+    return tf.reshape(sums, [-1, height, width, channels])
 
 
 @functools.lru_cache(maxsize=None)

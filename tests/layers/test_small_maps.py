@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from reference import convolution
-from redo_tf.layers.small_maps import Conv3x3, convolve
+from redo_tf.layers.small_maps import Conv3x3, convolve, convolve_transposed
 
 # The batch's places beside the filters: so few that all is by matrices, the kernel's gradient alone, nothing.
 ALL, KERNEL_GRADIENT, NOTHING = (2, 4, 6, 3, 96), (2, 4, 6, 3, 16), (2, 4, 6, 3, 8)
@@ -34,34 +34,52 @@ def test_convolution_is_the_sum_over_the_kernels_places(shape, size, stride):
     np.testing.assert_allclose(convolve(x, kernel, stride), expected, atol=1e-12)  # float64
 
 
+def results(function, a, b, upstream):
+    """`function(a, b)` and its gradients for a and b."""
+    with tf.GradientTape() as tape:
+        tape.watch([a, b])
+        outputs = function(a, b)
+    return outputs, *tape.gradient(outputs, [a, b], upstream)
+
+
 @SHAPES
 @KERNELS
 def test_results_and_gradients_are_those_of_tensorflows_convolution(shape, size, stride):
     x, kernel, upstream = inputs(shape, size, stride)
-
-    def results(function):
-        with tf.GradientTape() as tape:
-            tape.watch([x, kernel])
-            outputs = function(x, kernel)
-        return outputs, *tape.gradient(outputs, [x, kernel], upstream)
-
-    for actual, expected in zip(results(lambda x, kernel: convolve(x, kernel, stride)),
-                                results(lambda x, kernel: tf.nn.conv2d(x, kernel, stride, "SAME"))):
+    for actual, expected in zip(
+            results(lambda x, kernel: convolve(x, kernel, stride), x, kernel, upstream),
+            results(lambda x, kernel: tf.nn.conv2d(x, kernel, stride, "SAME"), x, kernel, upstream)):
         np.testing.assert_allclose(actual, expected, atol=1e-11)  # float64, sums of up to 400 products
 
 
-@pytest.mark.parametrize("shape, expected", [(ALL, {"MatMul", "BatchMatMulV2"}),
-                                             (KERNEL_GRADIENT, {"MatMul", "Conv2D", "Conv2DBackpropInput"}),
-                                             (NOTHING, {"Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"})])
-def test_matrices_stand_in_where_places_are_few(shape, expected):
-    def training(x, kernel, upstream):
-        with tf.GradientTape() as tape:
-            tape.watch([x, kernel])
-            outputs = convolve(x, kernel)
-        return outputs, tape.gradient(outputs, [x, kernel], upstream)
+@SHAPES
+@KERNELS
+def test_transposed_convolution_and_its_gradients_are_tensorflows(shape, size, stride):
+    upstream, kernel, x = inputs(shape, size, stride)  # The smaller maps are what goes in.
+    transposed = lambda x, kernel: tf.nn.conv2d_transpose(x, kernel, upstream.shape, stride, "SAME")
+    for actual, expected in zip(
+            results(lambda x, kernel: convolve_transposed(x, kernel, stride), x, kernel, upstream),
+            results(transposed, x, kernel, upstream)):
+        np.testing.assert_allclose(actual, expected, atol=1e-11)  # float64, sums of up to 96 · 25 products
 
-    arithmetic = {"MatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"}
-    assert kinds(training, *inputs(shape, 3, 1)) & arithmetic == expected
+
+ARITHMETIC = {"MatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"}
+BY_MATRICES, BY_CONVOLUTIONS = {"MatMul", "BatchMatMulV2"}, {"Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"}
+MIXED = {"MatMul", "Conv2D", "Conv2DBackpropInput"}
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("shape, dtype, expected", [
+    (ALL, tf.float32, BY_MATRICES), (KERNEL_GRADIENT, tf.float32, MIXED), (NOTHING, tf.float32, BY_CONVOLUTIONS),
+    (NOTHING, tf.bfloat16, MIXED),  # For whose kernels' gradients TensorFlow takes longer.
+    ((1, 10, 10, 3, 256), tf.float32, MIXED)])  # Sums over the patches of larger maps would be dear.
+def test_matrices_stand_in_where_places_are_few(shape, dtype, expected, transposed):
+    x, kernel, upstream = (tf.cast(values, dtype) for values in inputs(shape, 3, 1))
+    if transposed:
+        function, x, upstream = (lambda x, kernel: convolve_transposed(x, kernel, 1)), upstream, x
+    else:
+        function = convolve
+    assert kinds(lambda *arguments: results(function, *arguments), x, kernel, upstream) & ARITHMETIC == expected
 
 
 def test_sizes_that_are_not_known_are_left_to_tensorflow():
@@ -70,6 +88,16 @@ def test_sizes_that_are_not_known_are_left_to_tensorflow():
                                                      tf.TensorSpec(kernel.shape, tf.float64)])
     assert "MatMul" not in {operation.type for operation in unknown.get_concrete_function().graph.get_operations()}
     np.testing.assert_allclose(unknown(x, kernel), convolve(x, kernel), atol=1e-12)
+
+
+@pytest.mark.parametrize("known", [[None, 4, 6, 96], [2, None, None, 96]])
+def test_sizes_that_are_not_known_are_left_to_tensorflows_transposed_convolution(known):
+    _, kernel, x = inputs(ALL, 4, 2)
+    unknown = tf.function(lambda x, kernel: convolve_transposed(x, kernel, 2), input_signature=[
+        tf.TensorSpec(known, tf.float64), tf.TensorSpec(kernel.shape, tf.float64)]).get_concrete_function()
+    assert "MatMul" not in {operation.type for operation in unknown.graph.get_operations()}
+    assert unknown.output_shapes.as_list() == [known[0], *(size and 2 * size for size in known[1:3]), 3]
+    np.testing.assert_allclose(unknown(x, kernel), convolve_transposed(x, kernel, 2), atol=1e-12)
 
 
 def test_bfloat16_sums_in_float32():
