@@ -10,6 +10,7 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 from redo_tf.layers.resampled_convolution import SCOPE as MERGING
 from redo_tf.layers.small_maps import SUMS, scope
 
+NOT_COUNTED = (MERGING, SUMS)  # Products that stand for sums.
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 CONDITIONS = ("If", "StatelessIf")
 CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
@@ -54,6 +55,8 @@ def _of_graph(graph: tf.Graph, library: tf.Graph) -> Arithmetic:
 
 
 def _of_operation(operation: tf.Operation, library: tf.Graph) -> Arithmetic:
+    if any(name in operation.name for name in NOT_COUNTED):
+        return NOTHING
     if operation.type in CONVOLUTIONS:
         return _of_convolution(operation)
     if operation.type in CALLS:
@@ -84,8 +87,6 @@ def _of_convolution(operation: tf.Operation) -> Arithmetic:
 def _products(operation: tf.Operation) -> int:
     """Of a matrix product that belongs to a layer; 0 for any other operation."""
     inputs = [tensor.shape for tensor in operation.inputs]
-    if MERGING in operation.name or SUMS in operation.name:
-        return 0
     if operation.type in ("MatMul", "BatchMatMulV2"):
         name = "transpose_a" if operation.type == "MatMul" else "adj_x"
         contracted = inputs[0][-2 if operation.get_attr(name) else -1]

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from redo_tf import flops
-from redo_tf.layers import PooledConv2D, UpsampledConv2D
+from redo_tf.layers import NarrowConv2D, PooledConv2D, UpsampledConv2D
 from redo_tf.models import MaskNetwork
 
 
@@ -58,6 +58,17 @@ def test_merged_layers_by_matrices_also_as_published(layer, side, channels):
     function = training.get_concrete_function(x, layer.kernel)
     assert not any("Conv2D" in operation.type for operation in function.graph.get_operations())
     assert flops.count(function) == (3 * 2 * (2 * 4 * 4) * (4 * 4 * 5 * 64), 3 * 2 * (2 * 8 * 8) * (3 * 3 * 5 * 64))
+
+
+def test_narrow_convolution_as_one_convolution():
+    """The sums over the kernel's rows do not count."""
+    layer, x = NarrowConv2D(2, 5), tf.zeros([3, 8, 10, 6])
+    layer(x)
+    pixels, products = 3 * 8 * 10, 5 * 5 * 6 * 2
+    forward = tf.function(layer.convolution_op).get_concrete_function(x, layer.kernel)
+    training = tf.function(gradient_of(lambda x, kernel: layer.convolution_op(x, kernel) ** 2))
+    assert flops.count(forward) == (2 * pixels * products,) * 2
+    assert flops.count(training.get_concrete_function(x, layer.kernel)) == (3 * 2 * pixels * products,) * 2
 
 
 @pytest.mark.parametrize("transpose_a, transpose_b", [(False, False), (True, False), (False, True), (True, True)])

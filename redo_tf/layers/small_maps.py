@@ -16,7 +16,7 @@ import tensorflow as tf
 # computes at a small part of the processor's rate above all in bfloat16, and for all three.
 KERNEL_GRADIENT, KERNEL_GRADIENT_BFLOAT16, ALL = 3, 8, 0.5
 LARGEST_MAP = 64  # Pixels of the larger map up to which its sums over patches are cheap.
-SUMS = "sums_of_patches"  # Names the products that stand for sums in the graph; they are not a layer's arithmetic.
+SUMS = "sums_as_products"  # Names what stands for sums in the graph and is not a layer's arithmetic.
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:

@@ -5,11 +5,9 @@ from typing import Optional
 
 import tensorflow as tf
 
-from redo_tf.layers import InstanceNormalization, Orthogonal, PyramidPooling, ResidualBlock, UpsampledConv2D
-
-
-def reflect_pad(x: tf.Tensor, pixels: int) -> tf.Tensor:
-    return tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]], "REFLECT")
+from redo_tf.layers import (
+    InstanceNormalization, NarrowConv2D, Orthogonal, PyramidPooling, ResidualBlock, UpsampledConv2D)
+from redo_tf.layers.narrow_convolution import reflect_pad
 
 
 class MaskNetwork(tf.keras.Model):
@@ -46,10 +44,10 @@ class MaskNetwork(tf.keras.Model):
                     InstanceNormalization()]
         self.up2 = [UpsampledConv2D(width // 4, use_bias=False, kernel_initializer=Orthogonal(gain)),
                     InstanceNormalization()]
-        self.logits = convolution(1 if regions == 2 else regions, 7, use_bias=True)
+        self.logits = NarrowConv2D(1 if regions == 2 else regions, 7, kernel_initializer=Orthogonal(gain))
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        x = self._normalized(self.stem, reflect_pad(tf.cast(images, self.compute_dtype), 3))
+        x = self._normalized(self.stem, reflect_pad(tf.cast(images, self.compute_dtype), 3, 3))
         for stage in (self.down1, self.down2):
             x = self._normalized(stage, tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))
         for block in self.blocks:
@@ -57,7 +55,7 @@ class MaskNetwork(tf.keras.Model):
         if self.pyramid:
             x = self.pyramid(x)
         x = self._normalized(self.up2, self._normalized(self.up1, x))
-        logits = tf.cast(self.logits(reflect_pad(x, 3)), tf.float32) / self.temperature
+        logits = tf.cast(self.logits(x), tf.float32) / self.temperature
         if self.regions == 2:
             mask = tf.sigmoid(logits)
             return tf.concat([mask, 1 - mask], axis=-1)

@@ -71,6 +71,7 @@ REGISTRY = {
     "DownBlock": Subject(lambda: layers.DownBlock(5), [MAPS]),
     "DownBlock, the last": Subject(lambda: layers.DownBlock(5, pool=False), [MAPS]),
     "InstanceNormalization": Subject(layers.InstanceNormalization, [MAPS]),
+    "NarrowConv2D": Subject(lambda: layers.NarrowConv2D(2, 5), [MAPS]),
     "PooledConv2D": Subject(lambda: layers.PooledConv2D(5), [MAPS]),
     "PyramidPooling": Subject(layers.PyramidPooling, [MAPS]),
     "ResidualBlock": Subject(layers.ResidualBlock, [MAPS], idle=lambda block: [block.conv2.bias]),
