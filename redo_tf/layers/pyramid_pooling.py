@@ -43,7 +43,8 @@ def bilinear_matrix(bins: int, size: Union[int, tf.Tensor]) -> tf.Tensor:
 class PyramidPooling(tf.keras.layers.Layer):
     """[B, H, W, C] → [B, H, W, C + len(bins)]: the input and, for each number of bins b, one map of wider context.
 
-    Each: average pooling to b×b, 1×1 convolution to one channel, bilinear resampling back to H×W.
+    Each: average pooling to b×b, 1×1 convolution to one channel, bilinear resampling back to H×W. As all three are linear,
+    the convolution comes first, on all pixels, and leaves one channel for each b to pool and resample.
     """
 
     def __init__(self, bins=(1, 2, 3, 6), windows: str = "equal", gain: float = 0.8, **kwargs):
@@ -53,16 +54,20 @@ class PyramidPooling(tf.keras.layers.Layer):
     def build(self, input_shape):
         self.projections = [
             tf.keras.layers.Conv2D(1, 1, kernel_initializer=Orthogonal(self.gain)) for _ in self.bins]
+        for projection in self.projections:
+            projection.build([None, None, None, input_shape[-1]])
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.concat([x] + [self._context(x, i) for i in range(len(self.bins))], axis=-1)
-
-    def _context(self, x: tf.Tensor, i: int) -> tf.Tensor:
         # Constants where the size is known; a picture of another size may come at any time where it is not.
         dynamic = tf.shape(x)
         height, width = (x.shape[axis] or dynamic[axis] for axis in (1, 2))
-        matrix = lambda make, *arguments: tf.cast(make(*arguments), x.dtype)
-        rows, columns = (matrix(pooling_matrix, size, self.bins[i], self.windows) for size in (height, width))
-        pooled = tf.einsum("ah,bhwc,dw->badc", rows, x, columns)
-        rows, columns = (matrix(bilinear_matrix, self.bins[i], size) for size in (height, width))
-        return tf.einsum("ha,badc,wd->bhwc", rows, self.projections[i](pooled), columns)
+        rows, columns = (tf.cast(self._smoothing(size), x.dtype) for size in (height, width))
+        kernel, bias = (tf.concat([getattr(projection, name) for projection in self.projections], axis=-1)
+                        for name in ("kernel", "bias"))
+        maps = tf.transpose(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias), [0, 3, 1, 2])
+        maps = tf.matmul(tf.matmul(rows, maps), columns, transpose_b=True)
+        return tf.concat([x, tf.transpose(maps, [0, 2, 3, 1])], axis=-1)
+
+    def _smoothing(self, size: Union[int, tf.Tensor]) -> tf.Tensor:
+        """For each b the matrix that pools a line of values and resamples it to its size: [len(bins), size, size]."""
+        return tf.stack([bilinear_matrix(bins, size) @ pooling_matrix(size, bins, self.windows) for bins in self.bins])
