@@ -32,7 +32,7 @@ from redo_tf.data import training_batches
 from redo_tf.errors import UserError
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.step import TrainingStep, build_optimizers, to_model_range
-from redo_tf.strategy import check_replicas, default_strategy, shards
+from redo_tf.strategy import check_replicas, default_strategy, on_cpu, shards
 
 UPDATES = {"generator": ("generator",), "discriminator": ("discriminator",), "iteration": ("generator", "discriminator")}
 PARTS = (*UPDATES, "input", "inference")
@@ -204,7 +204,7 @@ def strategy_of(replicas: int) -> tf.distribute.Strategy:
         raise UserError("--replicas divides a CPU; with GPUs there is a replica for each: leave it out.")
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * replicas)
-    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    return on_cpu(replicas)
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ import redo_tf  # noqa: F401  First: it silences TensorFlow's start-up messages.
 import pytest
 import tensorflow as tf
 
+from redo_tf.strategy import on_cpu
+
 # A device can only be divided before TensorFlow first uses it.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -27,7 +29,7 @@ def seeded() -> None:
 
 @pytest.fixture(scope="session")
 def two_replicas() -> tf.distribute.Strategy:
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return on_cpu(replicas=2)
 
 
 @pytest.fixture(scope="session")

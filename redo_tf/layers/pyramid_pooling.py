@@ -6,6 +6,7 @@ from typing import Union
 import tensorflow as tf
 
 from redo_tf.layers.initializers import Orthogonal
+from redo_tf.layers.small_maps import SUMS
 
 
 def pooling_matrix(size: Union[int, tf.Tensor], bins: int, windows: str) -> tf.Tensor:
@@ -70,4 +71,5 @@ class PyramidPooling(tf.keras.layers.Layer):
 
     def _smoothing(self, size: Union[int, tf.Tensor]) -> tf.Tensor:
         """For each b the matrix that pools a line of values and resamples it to its size: [len(bins), size, size]."""
-        return tf.stack([bilinear_matrix(bins, size) @ pooling_matrix(size, bins, self.windows) for bins in self.bins])
+        with tf.name_scope(SUMS):  # Of a known size they are the graph's constants, no work for each picture.
+            return tf.stack([bilinear_matrix(bins, size) @ pooling_matrix(size, bins, self.windows) for bins in self.bins])
