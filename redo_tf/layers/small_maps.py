@@ -7,13 +7,13 @@ number of rows of that product, the batch's places, against the number of filter
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple, Optional, Sequence
+from typing import Iterable, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
 
-# Rows for each filter up to which products of matrices were the faster ones: for the kernel's gradient, which TensorFlow
-# computes at a small part of the processor's rate above all in bfloat16, and for all three.
+# Rows for each filter up to which products of matrices were the faster ones: for the kernel's gradient, for which bfloat16
+# gains less from TensorFlow's convolution than from a product, and for all three.
 KERNEL_GRADIENT, KERNEL_GRADIENT_BFLOAT16, ALL = 3, 8, 0.5
 LARGEST_MAP = 64  # Pixels of the larger map up to which its sums over patches are cheap.
 SUMS = "sums_as_products"  # Names what stands for sums in the graph and is not a layer's arithmetic.
@@ -27,8 +27,8 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
     Args:
       kernel: [k, k, C, filters]; `stride` divides H and W.
     """
-    batch, height, width, _ = x.shape
-    products = _products((batch, height, width), kernel, stride)
+    kernel = tf.convert_to_tensor(kernel)  # A variable under mixed precision calls itself float32.
+    products = _products(x.shape[:3], kernel, stride)
     if products is None:
         return tf.nn.conv2d(x, kernel, stride, "SAME")
 
@@ -45,18 +45,20 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
 def convolve_transposed(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """`tf.nn.conv2d_transpose(x, kernel, …, stride, "SAME")`: [B, H, W, C] → [B, stride·H, stride·W, filters].
 
-    Its results are what `convolve` has as its gradient, and by matrices where `convolve` is.
+    The gradient of `convolve` for its maps, computed by matrices under the same conditions.
 
     Args:
       kernel: [k, k, filters, C].
     """
-    batch, height, width = (x.shape[0], *(size and stride * size for size in x.shape[1:3]))
-    products = _products((batch, height, width), kernel, stride)
+    kernel = tf.convert_to_tensor(kernel)
+    larger = [x.shape[0], *(size and stride * size for size in x.shape[1:3])]
+    products = _products(larger, kernel, stride)
     if products is None:
-        batch, rows, columns = tf.unstack(tf.shape(x)[:3])
+        batch, height, width = tf.unstack(tf.shape(x)[:3])
         outputs = tf.nn.conv2d_transpose(
-            x, kernel, [batch, stride * rows, stride * columns, kernel.shape[2]], stride, "SAME")
-        return tf.ensure_shape(outputs, [x.shape[0], height, width, kernel.shape[2]])
+            x, kernel, [batch, stride * height, stride * width, kernel.shape[2]], stride, "SAME")
+        outputs.set_shape([*larger, kernel.shape[2]])
+        return outputs
 
     @tf.custom_gradient
     def convolution(x, kernel):
@@ -84,16 +86,17 @@ class Conv3x3(tf.keras.layers.Conv2D):
         return convolve(inputs, kernel)
 
 
-def _products(shape: Sequence[Optional[int]], kernel: tf.Tensor, stride: int) -> Optional["_Products"]:
+def _products(shape: Iterable[Optional[int]], kernel: tf.Tensor, stride: int) -> Optional["_Products"]:
     """The products for a kernel [k, k, C, filters] and larger maps of such a `shape` (batch, height, width); None where
     TensorFlow's convolution is the faster one, or a size is unknown."""
-    if None in shape:
-        return None
     batch, height, width = shape
-    rows = batch * (height // stride) * (width // stride) / kernel.shape[3]
-    if rows > (KERNEL_GRADIENT_BFLOAT16 if kernel.dtype == tf.bfloat16 else KERNEL_GRADIENT):
+    if None in (batch, height, width):
         return None
-    return _Products(batch, height, width, kernel.shape, stride, rows <= ALL and height * width <= LARGEST_MAP)
+    rows_a_filter = batch * (height // stride) * (width // stride) / kernel.shape[3]
+    if rows_a_filter > (KERNEL_GRADIENT_BFLOAT16 if kernel.dtype == tf.bfloat16 else KERNEL_GRADIENT):
+        return None
+    everything = rows_a_filter <= ALL and height * width <= LARGEST_MAP
+    return _Products(batch, height, width, kernel.shape, stride, everything)
 
 
 class _Products(NamedTuple):
