@@ -4,7 +4,7 @@ The function is the network's; only the order of float additions differs. What d
 
 - Reflected borders are reversed slices, concatenated: XNNPACK has no mirror padding, and TensorFlow Lite's own is slow.
 - Instance norm divides by a square root, as XNNPACK had no reciprocal one for long.
-- Pyramid pooling projects before it pools (both are linear), so that only maps of one channel are pooled and enlarged.
+- Pyramid pooling pools and enlarges in two steps, between which strips add up what each has pooled.
 - Upsampled convolutions compute blocks of 2×2 pixels as channels and spread them out. Transposed convolutions are three
   times slower, enlarging before the convolution twice.
 - The last convolution has one output channel for n = 2, a sixteenth of what XNNPACK computes at a time. It is split

@@ -85,7 +85,7 @@ def _of_convolution(operation: tf.Operation) -> Arithmetic:
 
 
 def _products(operation: tf.Operation) -> int:
-    """Of a matrix product that belongs to a layer; 0 for any other operation."""
+    """Of a matrix product; 0 for any other operation."""
     inputs = [tensor.shape for tensor in operation.inputs]
     if operation.type in ("MatMul", "BatchMatMulV2"):
         name = "transpose_a" if operation.type == "MatMul" else "adj_x"

@@ -16,7 +16,7 @@ def default_strategy() -> tf.distribute.Strategy:
 
 
 def on_cpu(replicas: int) -> tf.distribute.MirroredStrategy:
-    """So many replicas on logical devices of the CPU, which must have been divided.
+    """So many replicas on logical devices of the CPU, which must have been divided for more than one.
 
     Gradients are added where they lie: the replicas share their memory, and TensorFlow's own choice, packing gradients,
     passing them around and unpacking them, took a tenth of an iteration where there are 93 million weights.

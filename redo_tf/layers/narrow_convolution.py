@@ -15,7 +15,7 @@ class NarrowConv2D(tf.keras.layers.Conv2D):
     """
 
     def __init__(self, filters: int, kernel_size: int, **kwargs):
-        kwargs.update(kernel_size=kernel_size, padding="same")
+        kwargs.update(kernel_size=kernel_size, padding="same")  # For Keras' output size: borders are reflected.
         super().__init__(filters, **kwargs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

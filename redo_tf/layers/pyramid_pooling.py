@@ -44,8 +44,8 @@ def bilinear_matrix(bins: int, size: Union[int, tf.Tensor]) -> tf.Tensor:
 class PyramidPooling(tf.keras.layers.Layer):
     """[B, H, W, C] → [B, H, W, C + len(bins)]: the input and, for each number of bins b, one map of wider context.
 
-    Each: average pooling to b×b, 1×1 convolution to one channel, bilinear resampling back to H×W. As all three are linear,
-    the convolution comes first, on all pixels, and leaves one channel for each b to pool and resample.
+    Each: average pooling to b×b, 1×1 convolution to one channel, bilinear resampling back to H×W. All three are linear
+    and averages keep a bias as it is, so the convolution comes first, on all pixels, and leaves one channel for each b to pool and resample.
     """
 
     def __init__(self, bins=(1, 2, 3, 6), windows: str = "equal", gain: float = 0.8, **kwargs):
@@ -56,7 +56,8 @@ class PyramidPooling(tf.keras.layers.Layer):
         self.projections = [
             tf.keras.layers.Conv2D(1, 1, kernel_initializer=Orthogonal(self.gain)) for _ in self.bins]
         for projection in self.projections:
-            projection.build([None, None, None, input_shape[-1]])
+            with tf.name_scope(projection.name):
+                projection.build([None, None, None, input_shape[-1]])
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         # Constants where the size is known; a picture of another size may come at any time where it is not.

@@ -187,6 +187,7 @@ def test_gradients_reach_every_trainable_variable_but_the_idle(subject):
     variables = module.trainable_variables
     gradients = zip(variables, tape.gradient(loss, variables))
     sizes = {variable.name: np.abs(gradient).max() for variable, gradient in gradients}
+    assert len(sizes) == len(variables)  # Each has a name of its own.
     largest = {}  # of each network
     for name, size in sizes.items():
         network = name.split("/")[0]
