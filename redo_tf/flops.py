@@ -7,10 +7,8 @@ from typing import Iterator, NamedTuple
 import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
-from redo_tf.layers.resampled_convolution import SCOPE as MERGING
-from redo_tf.layers.small_maps import SUMS, scope
+from redo_tf.layers import scopes
 
-NOT_COUNTED = (MERGING, SUMS)  # Products that stand for sums.
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 CONDITIONS = ("If", "StatelessIf")
 CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
@@ -55,7 +53,7 @@ def _of_graph(graph: tf.Graph, library: tf.Graph) -> Arithmetic:
 
 
 def _of_operation(operation: tf.Operation, library: tf.Graph) -> Arithmetic:
-    if any(name in operation.name for name in NOT_COUNTED):
+    if scopes.SUMS in operation.name:
         return NOTHING
     if operation.type in CONVOLUTIONS:
         return _of_convolution(operation)
@@ -66,7 +64,7 @@ def _of_operation(operation: tf.Operation, library: tf.Graph) -> Arithmetic:
     if operation.type in ("While", "StatelessWhile") and max(_of_functions(operation, library, "body")) > NOTHING:
         raise ValueError(f"{operation.name} repeats arithmetic an unknown number of times.")
     computed = 2 * _products(operation)
-    merged = operation.type == "MatMul" and scope(MERGED[0], MERGED_STRIDE) in operation.name
+    merged = operation.type == "MatMul" and scopes.convolution(MERGED[0], MERGED_STRIDE) in operation.name
     return Arithmetic(computed, round(computed * UNMERGED) if merged else computed)
 
 
@@ -91,8 +89,6 @@ def _products(operation: tf.Operation) -> int:
         name = "transpose_a" if operation.type == "MatMul" else "adj_x"
         contracted = inputs[0][-2 if operation.get_attr(name) else -1]
         return _size(operation.outputs[0].shape) * _size([contracted])
-    if operation.type == "Einsum":
-        return _einsum_products(operation.get_attr("equation").decode(), inputs)
     return 0
 
 
@@ -117,11 +113,3 @@ def _size(shape) -> int:
     if None in sizes:
         raise ValueError(f"The shape {sizes} is not known when the function is traced.")
     return math.prod(int(size) for size in sizes)
-
-
-def _einsum_products(equation: str, inputs) -> int:
-    """Products of an einsum of one or two operands: the sizes of all its indices, multiplied. No ellipses."""
-    sizes = {}
-    for indices, shape in zip(equation.split("->")[0].split(","), inputs):
-        sizes.update(zip(indices, shape))
-    return _size(sizes.values())

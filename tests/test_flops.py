@@ -79,10 +79,6 @@ def test_matrix_products_by_hand(transpose_a, transpose_b):
     assert counted(product, [4, *a], [4, *b]) == 4 * 2 * 3 * 5 * 7
 
 
-def test_einsum_by_hand():
-    assert counted(lambda a, b: tf.einsum("bij,kj->bki", a, b), [2, 3, 5], [7, 5]) == 2 * 2 * 3 * 5 * 7
-
-
 def test_functions_within_functions_and_the_dearer_branch():
     small, large = 2 * 2 * 3 * 4, 2 * 2 * 3 * 4 + 2 * 2 * 4 * 4
     inner = tf.function(lambda a, b: a @ b)
@@ -108,11 +104,10 @@ def test_the_published_mask_network_by_hand():
     network = MaskNetwork()
     plain = [
         (128, 7, 3, 16), (64, 3, 16, 32), (32, 3, 32, 64), *[(32, 3, 64, 64)] * 6,  # side of the result, kernel, in, out
-        (128, 7, 17, 1)]
+        (32, 1, 64, 4), (128, 7, 17, 1)]  # The last but one: pyramid pooling's four projections.
     merged = [(32, 4, 68, 34), (64, 4, 34, 17)]  # Transposed: 4·4 products for each pixel that goes in.
     published = [(64, 3, 68, 34), (128, 3, 34, 17)]
     found = flops.count(tf.function(network.call).get_concrete_function(tf.zeros([1, 128, 128, 3])))
     for convolutions, counted_flops in ((merged, found.computed), (published, found.published)):
         expected = sum(2 * side**2 * kernel**2 * before * after for side, kernel, before, after in plain + convolutions)
-        # Pyramid pooling is the rest: b ≤ 6 bins, four single channels.
-        assert expected < counted_flops < 1.01 * expected
+        assert counted_flops == expected

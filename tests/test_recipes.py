@@ -13,6 +13,7 @@ def refusal(path) -> str:
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
+
 RECIPE = """
 from redo_tf.config import Config
 def get_config():

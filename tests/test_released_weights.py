@@ -7,9 +7,9 @@ import tensorflow as tf
 
 import tiny
 from redo_tf.build import build_model
-from redo_tf.recipes import load_recipe, recipe_names
 from redo_tf.layers import InstanceNormalization, SpectralNormalization
 from redo_tf.models import Redo
+from redo_tf.recipes import load_recipe, recipe_names
 
 SETTINGS = ("model.generator.attention=True", "model.discriminator.attention=True", "model.discriminator.widths=64,64")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from redo_tf.layers.small_maps import SUMS
+from redo_tf.layers.scopes import SUMS
 
 
 class NarrowConv2D(tf.keras.layers.Conv2D):
     """A k×k convolution of a map with reflected borders, for few filters: [B, H, W, C] → [B, H, W, filters], k odd.
 
     Processors compute many filters side by side and one in hardly less time. So each of the kernel's rows is k·filters
-    filters of size 1×k at first; then the k results are summed, each shifted by its row.
+    filters of size 1×k at first; then the k results, rounded to the dtype of x, are summed in float32, each shifted by its row.
     """
 
     def __init__(self, filters: int, kernel_size: int, **kwargs):

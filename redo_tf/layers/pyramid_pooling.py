@@ -6,7 +6,7 @@ from typing import Union
 import tensorflow as tf
 
 from redo_tf.layers.initializers import Orthogonal
-from redo_tf.layers.small_maps import SUMS
+from redo_tf.layers.scopes import SUMS
 
 
 def pooling_matrix(size: Union[int, tf.Tensor], bins: int, windows: str) -> tf.Tensor:
@@ -67,7 +67,8 @@ class PyramidPooling(tf.keras.layers.Layer):
         kernel, bias = (tf.concat([getattr(projection, name) for projection in self.projections], axis=-1)
                         for name in ("kernel", "bias"))
         maps = tf.transpose(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "VALID"), bias), [0, 3, 1, 2])
-        maps = tf.matmul(tf.matmul(rows, maps), columns, transpose_b=True)
+        with tf.name_scope(SUMS):
+            maps = tf.matmul(tf.matmul(rows, maps), columns, transpose_b=True)
         return tf.concat([x, tf.transpose(maps, [0, 2, 3, 1])], axis=-1)
 
     def _smoothing(self, size: Union[int, tf.Tensor]) -> tf.Tensor:

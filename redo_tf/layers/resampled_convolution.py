@@ -11,10 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from redo_tf.layers.kept import kept
+from redo_tf.layers.scopes import SUMS
 from redo_tf.layers.small_maps import convolve, convolve_transposed
 
-# Names the products that merge kernels in the graph: they stand for sums, which are not counted as a layer's arithmetic.
-SCOPE = "merging_of_kernels"
 # The place [4, 4] of the sum that each place [3, 3] of a kernel is added to: four of them, a 2×2 box.
 _ADDS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])
 _BOX = np.einsum("ia,jb->ijab", _ADDS, _ADDS)
@@ -29,7 +28,7 @@ def _combined(weights: np.ndarray, kernel: tf.Tensor) -> tf.Tensor:
     """Weighted sums [4, 4, 3, 3] over a kernel's places. One product reads and writes the kernel once; shifts and sums
     would do so many times, which counts where it has millions of weights."""
     places = tf.reshape(kernel, [9, -1])
-    with tf.name_scope(SCOPE):
+    with tf.name_scope(SUMS):
         sums = tf.matmul(tf.constant(weights.reshape(16, 9), places.dtype), places)
     return tf.reshape(sums, [4, 4, *kernel.shape[2:]])
 

@@ -7,16 +7,17 @@ number of rows of that product, the batch's places, against the number of filter
 from __future__ import annotations
 
 import functools
-from typing import Iterable, NamedTuple, Optional
+from typing import Callable, Iterable, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
 
-# Rows for each filter up to which products of matrices were the faster ones: for the kernel's gradient, for which bfloat16
-# gains less from TensorFlow's convolution than from a product, and for all three.
+from redo_tf.layers import scopes
+
+# Up to so many rows a filter products of matrices were faster: the kernel's gradient, in bfloat16 for longer as TensorFlow's
+# is slow, and all three.
 KERNEL_GRADIENT, KERNEL_GRADIENT_BFLOAT16, ALL = 3, 8, 0.5
 LARGEST_MAP = 64  # Pixels of the larger map up to which its sums over patches are cheap.
-SUMS = "sums_as_products"  # Names what stands for sums in the graph and is not a layer's arithmetic.
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
@@ -28,18 +29,10 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
       kernel: [k, k, C, filters]; `stride` divides H and W.
     """
     kernel = tf.convert_to_tensor(kernel)  # A variable under mixed precision calls itself float32.
-    products = _products(x.shape[:3], kernel, stride)
+    products = _products_for(x.shape[:3], kernel, stride)
     if products is None:
         return tf.nn.conv2d(x, kernel, stride, "SAME")
-
-    @tf.custom_gradient
-    def convolution(x, kernel):
-        def gradients(upstream):
-            return products.enlarge(upstream, kernel), products.kernel_gradient(x, upstream)
-
-        return products.reduce(x, kernel), gradients
-
-    return convolution(x, kernel)
+    return _bilinear(products.reduce, products.enlarge, products.kernel_gradient)(x, kernel)
 
 
 def convolve_transposed(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
@@ -52,27 +45,15 @@ def convolve_transposed(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tens
     """
     kernel = tf.convert_to_tensor(kernel)
     larger = [x.shape[0], *(size and stride * size for size in x.shape[1:3])]
-    products = _products(larger, kernel, stride)
+    products = _products_for(larger, kernel, stride)
     if products is None:
         batch, height, width = tf.unstack(tf.shape(x)[:3])
         outputs = tf.nn.conv2d_transpose(
             x, kernel, [batch, stride * height, stride * width, kernel.shape[2]], stride, "SAME")
         outputs.set_shape([*larger, kernel.shape[2]])
         return outputs
-
-    @tf.custom_gradient
-    def convolution(x, kernel):
-        def gradients(upstream):
-            return products.reduce(upstream, kernel), products.kernel_gradient(upstream, x)
-
-        return products.enlarge(x, kernel), gradients
-
-    return convolution(x, kernel)
-
-
-def scope(size: int, stride: int) -> str:
-    """Names the products that stand for a convolution in the graph."""
-    return f"convolution_{size}x{size}_stride_{stride}"
+    return _bilinear(
+        products.enlarge, products.reduce, lambda x, upstream: products.kernel_gradient(upstream, x))(x, kernel)
 
 
 class Conv3x3(tf.keras.layers.Conv2D):
@@ -86,7 +67,7 @@ class Conv3x3(tf.keras.layers.Conv2D):
         return convolve(inputs, kernel)
 
 
-def _products(shape: Iterable[Optional[int]], kernel: tf.Tensor, stride: int) -> Optional["_Products"]:
+def _products_for(shape: Iterable[Optional[int]], kernel: tf.Tensor, stride: int) -> Optional[_Products]:
     """The products for a kernel [k, k, C, filters] and larger maps of such a `shape` (batch, height, width); None where
     TensorFlow's convolution is the faster one, or a size is unknown."""
     batch, height, width = shape
@@ -97,6 +78,15 @@ def _products(shape: Iterable[Optional[int]], kernel: tf.Tensor, stride: int) ->
         return None
     everything = rows_a_filter <= ALL and height * width <= LARGEST_MAP
     return _Products(batch, height, width, kernel.shape, stride, everything)
+
+
+def _bilinear(function: Callable, transpose: Callable, kernel_gradient: Callable) -> Callable:
+    """`function(x, kernel)`, of which `transpose(g, kernel)` and `kernel_gradient(x, g)` are the gradients."""
+    @tf.custom_gradient
+    def differentiable(x, kernel):
+        return function(x, kernel), lambda upstream: (transpose(upstream, kernel), kernel_gradient(x, upstream))
+
+    return differentiable
 
 
 class _Products(NamedTuple):
@@ -131,11 +121,13 @@ class _Products(NamedTuple):
             self._multiply(self._patches(larger), self._flat(smaller), transpose_a=True), self.kernel_shape)
 
     def _multiply(self, a: tf.Tensor, b: tf.Tensor, **transpose) -> tf.Tensor:
-        with tf.name_scope(scope(self.kernel_shape[0], self.stride)):
+        with tf.name_scope(scopes.convolution(self.kernel_shape[0], self.stride)):
             return tf.matmul(a, b, **transpose)
 
     def _patches(self, larger: tf.Tensor) -> tf.Tensor:
-        return _patches(larger, self.kernel_shape[0], self.stride)
+        size, _, channels, _ = self.kernel_shape
+        larger = tf.reshape(larger, [self.batch, self.height, self.width, channels])  # A gradient may not know its shape.
+        return _patches(larger, size, self.stride)
 
     def _flat(self, values: tf.Tensor) -> tf.Tensor:
         """Of smaller maps or a kernel, [places, filters]."""
@@ -172,7 +164,7 @@ def _sum_of_patches(patches: tf.Tensor, height: int, width: int, size: int, stri
     channels = patches.shape[-1] // size**2
     cover = tf.constant(_cover(height, width, size, stride), patches.dtype)
     patches = tf.reshape(patches, [-1, cover.shape[1], channels])
-    with tf.name_scope(SUMS):
+    with tf.name_scope(scopes.SUMS):
         sums = tf.matmul(cover, patches)
     return tf.reshape(sums, [-1, height, width, channels])
 

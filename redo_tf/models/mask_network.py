@@ -32,7 +32,7 @@ class MaskNetwork(tf.keras.Model):
 
         def convolution(filters, kernel_size, **options):
             return tf.keras.layers.Conv2D(
-                filters, kernel_size, kernel_initializer=Orthogonal(gain), **{"use_bias": False, **options})
+                filters, kernel_size, kernel_initializer=Orthogonal(gain), use_bias=False, **options)
 
         self.stem = [convolution(channels, 7), InstanceNormalization()]
         self.down1 = [convolution(2 * channels, 3, strides=2), InstanceNormalization()]

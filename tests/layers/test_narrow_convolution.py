@@ -52,7 +52,7 @@ def test_gradients_are_those_of_one_convolution(height, width, channels, filters
         np.testing.assert_allclose(actual, gradient, atol=1e-11)
 
 
-def test_the_sums_over_rows_are_exact_in_bfloat16():
+def test_rows_in_bfloat16_are_summed_in_float32():
     """256 + 1 + 1 = 258; with its 8 digits bfloat16 knows 256 and 258, but not 257, and would sum to 256."""
     layer = NarrowConv2D(1, 3, use_bias=False, dtype="mixed_bfloat16")
     x = tf.fill([1, 4, 4, 1], 1.0)

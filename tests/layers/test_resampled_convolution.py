@@ -7,7 +7,8 @@ import tensorflow as tf
 from reference import average_pool, convolution, upsample, value
 from redo_tf.layers import PooledConv2D, UpsampledConv2D
 from redo_tf.layers.kept import kernels_kept
-from redo_tf.layers.resampled_convolution import SCOPE, box_filtered, upsample_nearest
+from redo_tf.layers.resampled_convolution import box_filtered, upsample_nearest
+from redo_tf.layers.scopes import SUMS
 
 # In float64, so that only the identity can fail and not the order of the additions: sums of at most 9·7 products.
 TOLERANCE = 1e-12
@@ -104,7 +105,7 @@ def test_kernels_are_merged_once_for_all_parts_of_a_batch_and_have_the_gradient_
         loss = tf.reduce_sum(layer(x) ** 2)
     np.testing.assert_allclose(gradients(), tape.gradient(loss, layer.kernel), atol=TOLERANCE)
     products = [operation for operation in gradients.get_concrete_function().graph.get_operations()
-                if operation.type == "MatMul" and SCOPE in operation.name]
+                if operation.type == "MatMul" and SUMS in operation.name]
     assert len(products) == 2  # Forward and its gradient.
 
 

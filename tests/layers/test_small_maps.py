@@ -73,6 +73,7 @@ MIXED = {"MatMul", "Conv2D", "Conv2DBackpropInput"}
 @pytest.mark.parametrize("shape, dtype, expected", [
     (ALL, tf.float32, BY_MATRICES), (KERNEL_GRADIENT, tf.float32, MIXED), (NOTHING, tf.float32, BY_CONVOLUTIONS),
     (NOTHING, tf.bfloat16, MIXED),  # For whose kernels' gradients TensorFlow takes longer.
+    ((2, 3, 5, 3, 3), tf.bfloat16, BY_CONVOLUTIONS),
     ((1, 10, 10, 3, 256), tf.float32, MIXED)])  # Sums over the patches of larger maps would be dear.
 def test_matrices_stand_in_where_places_are_few(shape, dtype, expected, size, stride, transposed):
     x, kernel, upstream = (tf.cast(values, dtype) for values in inputs(shape, size, stride))
@@ -118,3 +119,16 @@ def test_layer_is_keras_own_convolution():
     plain.set_weights(layer.get_weights())
     assert [weight.shape for weight in layer.weights] == [(3, 3, 3, 8), (8,)]
     np.testing.assert_allclose(layer(x), plain(x), atol=1e-12)
+
+
+def test_under_mixed_precision_the_layer_goes_by_the_kernels_compute_dtype():
+    """30 / 8 rows a filter: in bfloat16 the kernel's gradient is by matrices, in float32, the variable's dtype, it is not."""
+    layer, x = Conv3x3(8, dtype="mixed_bfloat16"), tf.cast(inputs(NOTHING, 3, 1)[0], tf.bfloat16)
+    layer(x)
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            outputs = layer(x)
+        return tape.gradient(outputs, layer.kernel)
+
+    assert kinds(gradient, x) & ARITHMETIC == MIXED
