@@ -88,14 +88,22 @@ def _lies_in(path: Union[str, bytes], folder: pathlib.Path) -> bool:
     return pathlib.Path(os.path.realpath(os.fsdecode(path))).is_relative_to(os.path.realpath(folder))
 
 
+def _of_a_file(error: Optional[BaseException]) -> Union[OSError, tf.errors.OpError, None]:
+    """The error of the system or of TensorFlow that an error is or was raised from, as TFDS does with a RuntimeError."""
+    while error and not isinstance(error, (OSError, tf.errors.OpError)):
+        error = error.__cause__
+    return error
+
+
 @contextlib.contextmanager
 def writing_to(folder: pathlib.Path) -> Iterator[None]:
     """Tells a full disk and the like in one sentence; what is said of a file elsewhere, which is only read, passes."""
     try:
         yield
-    except (OSError, tf.errors.OpError) as error:
+    except (OSError, tf.errors.OpError, RuntimeError) as raised:
+        error = _of_a_file(raised)
         named = getattr(error, "filename", None)
-        if named is not None and not _lies_in(named, folder):
+        if error is None or named is not None and not _lies_in(named, folder):
             raise
         raise UserError(
             f"Cannot write to {folder} ({error}): make room there, or name another folder with --data_dir=FOLDER."

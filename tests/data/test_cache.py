@@ -238,6 +238,27 @@ def test_full_disk(tmp_path, monkeypatch, leftovers, step):
     assert not [path for path in leftovers(tmp_path) if "tfrecord" not in path.name]
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_full_disk_that_tfds_tells_as_an_error_of_its_own(tmp_path, depth):
+    error = tf.errors.ResourceExhaustedError(None, None, "train.tfrecord; No space left on device")
+    with pytest.raises(UserError, match=rf"^Cannot write to {tmp_path} \(train.tfrecord; No space left on device\): make room"):
+        with storage.writing_to(tmp_path):
+            for _ in range(depth):
+                try:
+                    raise error
+                except Exception as inner:
+                    error = RuntimeError("Failed to finalize writing")
+                    error.__cause__ = inner
+            raise error
+
+
+def test_an_error_of_the_program_passes_as_it_is(tmp_path):
+    for error in (RuntimeError("a mistake"), ValueError("another")):
+        with pytest.raises(type(error), match=str(error)):
+            with storage.writing_to(tmp_path):
+                raise error from KeyError("no file")
+
+
 @pytest.mark.parametrize("name", ["lfw-funneled.tgz", "splits/train.txt"])
 def test_an_archive_that_must_not_be_read_is_not_said_to_be_written(small_lfw, monkeypatch, leftovers, name):
     opened = pathlib.Path.open  # Root may read any file, so the refusal is made here.
