@@ -65,8 +65,10 @@ class Index:
         if "error" in row and before.get("outdated"):
             row = {**row, "mask": before["mask"], "outdated": True}
         self.rows[row["input"]] = row
+        line = _line(row)
         with naming(self.path):
-            self._file.write(_line(row))
+            while line:  # A disk takes what it has room for, and fails with the rest.
+                line = line[self._file.write(line):]
 
     def end(self) -> None:
         """Sorts the rows by path, as pictures are finished in no fixed order."""

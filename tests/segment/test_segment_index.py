@@ -1,7 +1,9 @@
 """The index: mended, kept in order, and names of every kind."""
 from __future__ import annotations
 
+import errno
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from outputs import rows
 from photographs import FakeSegmenter, named, red_and_green
 from processes import contents
 from redo_tf.errors import UserError
+from redo_tf.photos.index import Index
 from redo_tf.photos.pipeline import segment
 
 
@@ -21,6 +24,28 @@ def test_an_index_that_ends_in_the_middle_of_a_line_is_mended(tmp_path, photos):
     index.write_bytes(index.read_bytes()[:-40])
     assert segment(FakeSegmenter(), photos, str(tmp_path / "out")) == (1, 11, 0)
     assert contents(tmp_path / "out") == before
+
+
+def test_a_row_that_a_filling_disk_takes_half_of_is_an_error_and_is_mended(tmp_path):
+    index = Index(str(tmp_path))
+    index.begin()
+    index.add({"input": "/a.png", "error": "is empty"})
+    whole = os.path.getsize(index.path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (whole + 20, limits[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            index.add({"input": "/b.png", "error": "is empty"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        index.close()
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, index.path)  # In the place of ENOSPC.
+    assert os.path.getsize(index.path) == whole + 20
+    again = Index(str(tmp_path))
+    assert list(again.rows) == ["/a.png"]
+    again.begin()
+    again.close()
+    assert os.path.getsize(index.path) == whole
 
 
 @pytest.mark.parametrize("line", [b"\n", bytes(40) + b"\n"])
