@@ -16,10 +16,12 @@ tflite-runtime 2.14 three times as long, as its XNNPACK takes no 8-bit convoluti
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import tempfile
 import time
 import warnings
-from typing import Iterator, Optional
+from typing import Dict, Iterator, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -33,7 +35,7 @@ from export.int8 import Int8, calibrate
 from redo_tf import cli, data
 from redo_tf.config import Config
 from redo_tf.errors import UserError
-from redo_tf.files import write_text, write_whole
+from redo_tf.files import write_whole
 from redo_tf.models import MaskNetwork
 from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
@@ -51,7 +53,7 @@ CALIBRATION_PICTURES, CALIBRATION_BATCH = 256, 8
 
 def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bool = False,
            data_dir: Optional[str] = None, mask_dir: Optional[str] = None) -> None:
-    """Writes PATH, a .tflite file, and its card beside it, each whole or not at all.
+    """Writes PATH, a .tflite file, and its card beside it, each whole and neither before both are on the disk.
 
     Args:
       workdir: the run whose best mask network is exported.
@@ -82,10 +84,9 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
     written = card.build(
         workdir, row, format="TFLite", inputs={"serving_default": {"images": images}},
         outputs={"serving_default": {"masks": "float32 [1, H, W, n], probability of each label, sums to 1 over n"}},
-        quantize=quantize)
+        quantize=quantize, model_bytes=len(content), model_sha256=hashlib.sha256(content).hexdigest())
     # The card first: where there is a model, there is a card.
-    write_text(card_path, card.to_json(written))
-    write_whole(path, content)
+    _write_together({card_path: card.to_json(written).encode(), path: content})
 
 
 def convert(graph: InferenceGraph, size: Optional[int], quantize: str = "none") -> bytes:
@@ -119,6 +120,21 @@ def _without_inner_names(content: bytes) -> bytes:
         for index in set(range(len(graph.tensors))) - {*graph.inputs, *graph.outputs}:
             graph.tensors[index].name = None
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _write_together(contents: Dict[str, bytes]) -> None:
+    """Writes files of one folder, in that order. Before all are whole on the disk, none takes its name.
+
+    A process killed between two renamings leaves a new card beside an old model, which the card's SHA-256 then tells.
+    """
+    folder = os.path.dirname(os.path.abspath(next(iter(contents))))
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".exporting-") as unfinished:
+        whole = {path: os.path.join(unfinished, os.path.basename(path)) for path in contents}
+        for path, content in contents.items():
+            write_whole(whole[path], content)
+        for path in contents:
+            os.replace(whole[path], path)
 
 
 def _calibrated(config: Config, network: MaskNetwork, order, data_dir: Optional[str]) -> Precision:

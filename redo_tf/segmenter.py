@@ -3,6 +3,7 @@ package."""
 from __future__ import annotations
 
 import abc
+import hashlib
 import json
 import os
 from typing import Any, Callable, Dict, Optional, Tuple
@@ -82,7 +83,9 @@ class _TFLite(Segmenter):
     """An exported .tflite file, a picture at a time."""
 
     def __init__(self, path: str, interpreter: Callable[..., Any]):
-        super().__init__(path, _read_card(os.path.splitext(path)[0] + ".json"))
+        card_path = os.path.splitext(path)[0] + ".json"
+        super().__init__(path, _read_card(card_path))
+        _check_file(path, card_path, self.card)
         try:
             self._interpreter = interpreter(path, num_threads=usable_cores())
             (self._input,) = self._interpreter.get_input_details()
@@ -180,6 +183,24 @@ def _read_card(path: str) -> Dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"The model's card {path} is missing or damaged: it is written beside every exported model; "
                         "export the model again.") from error
+
+
+def _check_file(path: str, card_path: str, card: Dict[str, Any]) -> None:
+    """That a model's file is the one its card was written for, where the card says: interpreters crash on damaged ones.
+
+    Raises:
+      UserError: it is not.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    length = card.get("model_bytes", len(content))
+    if len(content) != length:
+        raise UserError(f"{path} has {len(content)} bytes, and {length} by its card {card_path}: copy both again, or export "
+                        "the model again.")
+    digest = hashlib.sha256(content).hexdigest()
+    if card.get("model_sha256", digest) != digest:
+        raise UserError(f"{path} is damaged, or not the model that its card {card_path} belongs to (another SHA-256): copy "
+                        "both again, or export the model again.")
 
 
 def _first_line(error: Exception) -> str:

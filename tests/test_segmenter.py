@@ -1,6 +1,7 @@
 """Loading mask networks from the disk, and what is said of those that cannot be loaded."""
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -45,6 +46,32 @@ def test_a_folder_without_any_model(tmp_path):
     for folder in (tmp_path, tmp_path / "versions"):
         with pytest.raises(UserError, match=r"holds neither a run \(config\.json\) nor a SavedModel"):
             segmenter.load(str(folder))
+
+
+class Fatal:
+    """An interpreter that, as the real ones, does not survive a damaged file."""
+
+    def __init__(self, *_, **__):
+        raise AssertionError("saw the file")
+
+
+def test_a_damaged_tflite_file_is_told_before_an_interpreter_sees_it(tmp_path):
+    path, card = tmp_path / "model.tflite", {"regions": 2, "image_size": 32}
+    path.write_bytes(b"model")
+
+    def load(**known):
+        (tmp_path / "model.json").write_text(json.dumps({**card, **known}))
+        segmenter.load(str(path), Fatal)
+
+    digest = hashlib.sha256(b"model").hexdigest()
+    for whole in ({}, {"model_bytes": 5, "model_sha256": digest}):  # Older cards have neither.
+        with pytest.raises(AssertionError, match="saw the file"):
+            load(**whole)
+    with pytest.raises(UserError, match=r"/model.tflite has 5 bytes, and 9 by its card .*/model.json: copy both again"):
+        load(model_bytes=9, model_sha256=digest)
+    path.write_bytes(b"MODEL")
+    with pytest.raises(UserError, match=r"/model.tflite is damaged, or not the model .*/model.json belongs to"):
+        load(model_bytes=5, model_sha256=digest)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_by_name(shipped, run, monkeypatch):
 def test_what_comes_with_the_package():
     assert pretrained.names() == ["lfw"]
     model = segmenter.load("lfw")
-    assert {"scores", "dataset_terms", "limits", "seed", "step", "git_revision"} <= set(model.card)
+    assert {"scores", "dataset_terms", "limits", "seed", "step", "git_revision", "model_bytes", "model_sha256"} <= set(model.card)
     assert not model.card["git_revision"].endswith("-dirty")
     for height, width in ((1, 1), (333, 500)):
         height, width = model.fitted_size(height, width)

@@ -1,9 +1,11 @@
 """Exported .tflite files, in the three packages that run them."""
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +21,7 @@ from export.inference_graph import InferenceGraph
 from export.latency import RUNTIMES
 from redo_tf import segmenter
 from redo_tf.errors import UserError
+from redo_tf.files import write_whole
 from redo_tf.models import MaskNetwork
 from redo_tf.workdir import Workdir
 
@@ -133,6 +136,40 @@ def test_only_the_model_and_its_card_are_left(exported):
     names = {*QUANTIZATIONS, "anysize"}
     assert {name for name in os.listdir(exported) if not name.endswith(".npy")} == {
         name + ending for name in names for ending in (".tflite", ".json")}
+
+
+@pytest.fixture
+def exported_before(exported, tmp_path) -> dict:
+    """By name the contents of an earlier model and its card in `tmp_path`; a later export's differ."""
+    for ending in (".tflite", ".json"):
+        shutil.copyfile(os.path.join(exported, "anysize" + ending), tmp_path / ("model" + ending))
+    return {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+
+
+@pytest.mark.parametrize("full", [0, 1])
+def test_a_full_disk_leaves_the_earlier_model_with_its_card(run, tmp_path, exported_before, monkeypatch, full):
+    written = []
+
+    def write(path, content):
+        if len(written) == full:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        written.append(path)
+        write_whole(path, content)
+
+    monkeypatch.setattr("export.tflite.write_whole", write)
+    with pytest.raises(OSError, match="No space left"):
+        tflite.export(Workdir(run), str(tmp_path / "model.tflite"))
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == exported_before
+
+
+def test_a_model_beside_another_ones_card_is_refused(run, tmp_path, exported_before):
+    """As a kill between the two renamings leaves them."""
+    path = str(tmp_path / "model.tflite")
+    tflite.export(Workdir(run), path)
+    assert segmenter.load(path).card["quantize"] == "none"
+    (tmp_path / "model.tflite").write_bytes(exported_before["model.tflite"])
+    with pytest.raises(UserError, match=r"/model.tflite has \d+ bytes, and \d+ by its card .*/model.json: copy both again"):
+        segmenter.load(path)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model", "folder.tflite"])
