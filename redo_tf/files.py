@@ -2,25 +2,35 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import os
 import tempfile
-from typing import Callable, Iterator
+from typing import IO, Callable, Iterator
+
+from absl import logging
 
 try:
     import fcntl
 except ImportError:  # Not on Windows: nothing is locked there.
     fcntl = None
 
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # What file systems say that have none, as some over a network.
+
 
 def write_whole(path: str, content: bytes) -> None:
     """Writes to a temporary name in the same folder, flushes to the disk, then renames over `path`.
 
     Raises:
-      OSError: it cannot be written; names the file, which on a full disk the system does not.
+      OSError: it cannot be written; names the file, which on a full disk the system does not, and never the temporary one.
     """
     folder = os.path.dirname(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix="." + os.path.basename(path) + ".")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix="." + os.path.basename(path) + ".")
+    except OSError as error:
+        error.filename = path
+        raise
     try:
         with naming(path), os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -53,6 +63,8 @@ def write_text(path: str, text: str) -> None:
 def exclusive(folder: str, busy: Callable[[], None]) -> Iterator[None]:
     """Keeps other processes that ask from writing to a folder; the lock goes when the process does.
 
+    Where the file system has no locks none is taken, and a warning is logged.
+
     Args:
       folder: that is there and may be written to.
       busy: called when another process writes there; raises, or returns in order to wait.
@@ -66,9 +78,22 @@ def exclusive(folder: str, busy: Callable[[], None]) -> Iterator[None]:
         handle = os.open(path, os.O_RDONLY)  # Another person's, in a folder that several share: it can be locked all the same.
     with os.fdopen(handle) as lock:
         if fcntl:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                busy()
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock, folder, busy)
         yield
+
+
+def _lock(lock: IO, folder: str, busy: Callable[[], None]) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        busy()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _warn_of_no_lock(folder, error.strerror)
+
+
+@functools.lru_cache(maxsize=None)  # Once for each folder.
+def _warn_of_no_lock(folder: str, reason: str) -> None:
+    logging.warning("%s cannot be locked (%s): let no other command write there at the same time.", folder, reason)

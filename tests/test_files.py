@@ -93,6 +93,38 @@ def test_a_folder_that_may_not_be_written_to_is_told_as_such(tmp_path, monkeypat
             pass
 
 
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_a_file_system_has_no_locks_a_folder_is_written_to_with_one_warning(tmp_path, monkeypatch, caplog, code):
+    def none(*_):
+        raise OSError(code, os.strerror(code))
+    monkeypatch.setattr(files.fcntl, "flock", none)
+    entered = 0
+    for _ in range(2):
+        with files.exclusive(str(tmp_path), pytest.fail):
+            entered += 1
+    assert entered == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path} cannot be locked ({os.strerror(code)}): let no other command write there at the same time."]
+
+
+def test_other_errors_of_locking_are_told(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    monkeypatch.setattr(files.fcntl, "flock", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        with files.exclusive(str(tmp_path), pytest.fail):
+            pass
+
+
+def test_a_file_that_may_not_be_written_is_told_by_its_own_name(tmp_path, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+    monkeypatch.setattr(files.os, "open", refuse)  # mkstemp's too.
+    with pytest.raises(PermissionError) as caught:
+        files.write_text(str(tmp_path / "table.json"), "text")
+    assert caught.value.filename == str(tmp_path / "table.json")
+
+
 def test_missing_folders_are_made(tmp_path):
     files.write_whole(str(tmp_path / "a" / "b" / "c.png"), b"\x89PNG")
     assert (tmp_path / "a" / "b" / "c.png").read_bytes() == b"\x89PNG"
