@@ -164,6 +164,8 @@ class TrainingStep:
         self.model, self.average, self.optimizers, self.config = model, average, optimizers, config
         self.strategy = strategy
         self.compiled = tf.function(self._iteration, jit_compile=config.train.xla or None)
+        self._next = (), None  # What the next iteration's seeds should be, and they themselves.
+        self._one_step = tf.constant([0, 1], tf.int64)
 
     def __call__(self, batch: Dict[str, tf.Tensor], seed: int, step: int) -> Metrics:
         """One iteration.
@@ -175,13 +177,26 @@ class TrainingStep:
         Returns:
           Scalars (means over the global batch) and `region_sizes` [n], not yet fetched from the device.
         """
-        seeds = tf.constant([seed, step], tf.int64)
+        seeds = self._seeds(seed, step)
         if self.config.objective.redraw == "all":
             return self.compiled(batch, seeds, None, None, parts="both")
         drawn = np.random.Generator(np.random.Philox(key=[seed, step])).integers(self.model.regions, size=2).tolist()
         metrics = self.compiled(batch, seeds, drawn[0], None, parts="generator")
         metrics.update(self.compiled(batch, seeds, None, drawn[1], parts="discriminator"))
         return metrics
+
+    def _seeds(self, seed: int, step: int) -> tf.Tensor:
+        """int64 [seed, step].
+
+        What XLA compiled reads them on the device. To copy them there each time would wait for the iteration before to end,
+        and leave the device idle until it is told of the next one; so it counts by itself. Otherwise they are read on the host.
+        """
+        expected, seeds = self._next
+        if expected != (seed, step):
+            seeds = tf.constant([seed, step], tf.int64)
+        if self.config.train.xla:
+            self._next = (seed, step + 1), seeds + self._one_step
+        return seeds
 
     def traces(self) -> int:
         """How often the step was traced: once, or with one sampled region twice for each region."""
