@@ -18,6 +18,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # 64×64 takes half the time with them (docs/speed.md). Read when TensorFlow is first imported.
 if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# TensorFlow takes all of a GPU's memory otherwise: a run could not be evaluated, or a picture segmented, beside a training.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 warnings.filterwarnings("ignore", message="[\\s\\S]*TensorFlow Addons")
 
 __version__ = "0.1.0"

@@ -106,8 +106,6 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
       Interrupted: by a signal.
       SystemExit: a run failed, with its exit code, after it has printed why.
     """
-    for gpu in tf.config.list_physical_devices("GPU"):  # Preparing data may start TensorFlow here, which else takes all
-        tf.config.experimental.set_memory_growth(gpu, True)  # of a GPU's memory, and leaves none to the runs.
     places = {name: Workdir(folder.file(name)) for name in changes}
     configs = {name: overridden(config, assignments) for name, assignments in changes.items()}
     pictures = data.fingerprints(config.data, cli.DATA_DIR.value)
