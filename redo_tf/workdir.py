@@ -150,16 +150,27 @@ class Workdir:
         return os.path.isdir(folder) and any(name.endswith(".index") for name in os.listdir(folder))
 
     def metrics(self) -> List[Dict[str, Any]]:
-        """One dictionary an evaluation, oldest first; a last line cut off by a crash is left out."""
-        if not os.path.exists(self.file("metrics.jsonl")):
+        """One dictionary an evaluation, oldest first; a last line cut off by a crash is left out.
+
+        Raises:
+          UserError: another line is damaged; the rows after it, too, would be lost when the file is next written.
+        """
+        path = self.file("metrics.jsonl")
+        if not os.path.exists(path):
             return []
+        with open(path, "rb") as file:
+            lines = [(number, line) for number, line in enumerate(file, start=1) if line.strip()]
         rows = []
-        with open(self.file("metrics.jsonl"), encoding="utf-8") as file:
-            for line in file:
-                try:
-                    rows.append(json.loads(line))
-                except ValueError:
-                    break
+        for number, line in lines:
+            try:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("a row is a JSON object")
+                rows.append(row)
+            except ValueError as error:  # UnicodeDecodeError is one.
+                if number != lines[-1][0]:
+                    raise UserError(f"{path} is damaged in line {number}: mend or remove that line, or bring back the file from "
+                                    "a copy.") from error
         return rows
 
     def append_metrics(self, row: Dict[str, Any]) -> None:

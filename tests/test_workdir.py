@@ -265,6 +265,23 @@ def test_a_last_line_cut_off_is_left_out_and_the_next_row_starts_a_line(tmp_path
     assert workdir.metrics() == expected + rows(3)
 
 
+@pytest.mark.parametrize("line", [b'{"step": 2, "rest', b"\xff\xfe\0", b"\xc3", b"3", bytes(20)])
+def test_a_damaged_line_is_told_unless_it_is_the_last_and_loses_no_row(tmp_path, line):
+    workdir = Workdir(str(tmp_path))
+    for row in rows(1, 2, 3):
+        workdir.append_metrics(row)
+    path = tmp_path / "metrics.jsonl"
+    first, _, third = path.read_bytes().splitlines()
+    damaged = first + b"\n" + line + b"\n" + third + b"\n"
+    path.write_bytes(damaged)
+    for call in (workdir.metrics, workdir.has_begun, lambda: workdir.append_metrics(rows(4)[0])):
+        assert refusal(call) == f"{path} is damaged in line 2: mend or remove that line, or bring back the file from a copy."
+    assert path.read_bytes() == damaged
+    for end in (b"", b"\n", b"\n\n"):
+        path.write_bytes(first + b"\n\n" + third + b"\n" + line + end)
+        assert workdir.metrics() == rows(1, 3)
+
+
 @pytest.mark.parametrize("restarts, step, kept", [
     (1, 4, rows(2, 4, 6) + rows(2, 4, restarts=1)),
     (1, 5, rows(2, 4, 6) + rows(2, 4, restarts=1)),
