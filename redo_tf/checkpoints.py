@@ -1,6 +1,7 @@
 """Saving and restoring a run; a damaged checkpoint is passed over for the one before."""
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -62,14 +63,20 @@ class Checkpoints:
     def restore_newest(self) -> Optional[str]:
         """Restores the newest readable checkpoint; its path, or None when there is none.
 
+        Another process may be saving there: the folder is listed again after each that cannot be read.
+
         Raises:
           UserError: it lacks variables that are here.
         """
-        for prefix in reversed(self.prefixes()):
-            if is_readable(prefix):
-                self._restore(prefix)
-                return prefix
-            logging.warning("Checkpoint %s is damaged and was skipped.", prefix)
+        skipped = set()
+        while prefix := next((prefix for prefix in reversed(self.prefixes()) if prefix not in skipped), None):
+            with contextlib.suppress(tf.errors.NotFoundError):  # It was deleted while it was read.
+                if is_readable(prefix):
+                    self._restore(prefix)
+                    return prefix
+            skipped.add(prefix)
+            if prefix in self.prefixes():
+                logging.warning("Checkpoint %s is damaged and was skipped.", prefix)
         return None
 
     def prefixes(self) -> List[str]:

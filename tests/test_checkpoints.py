@@ -66,6 +66,22 @@ def test_a_truncated_checkpoint_is_skipped_with_a_warning(tmp_path, caplog, suff
         f"Checkpoint {tmp_path / 'ckpt-3'} is damaged and was skipped."]
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_checkpoint_that_is_replaced_while_it_is_read_gives_way_to_the_new_one(tmp_path, monkeypatch, caplog, moment):
+    """As best/ is by a training that goes on; before or after it was found readable."""
+    checkpoints, check = save(tmp_path, 1.0, kept=1), is_readable
+
+    def replacing(prefix):
+        found = check(prefix) if moment == "after" else None
+        if prefix == str(tmp_path / "ckpt-1"):
+            checkpoints.save(2)
+            assert not os.path.exists(f"{prefix}.index")
+        return check(prefix) if found is None else found
+    monkeypatch.setattr("redo_tf.checkpoints.is_readable", replacing)
+    assert restored(tmp_path) == (1.0, str(tmp_path / "ckpt-2"))
+    assert not [record for record in caplog.records if "damaged" in record.getMessage()]
+
+
 def test_a_flipped_byte_is_noticed(tmp_path):
     save(tmp_path, 1.0, 2.0)
     with open(tmp_path / "ckpt-2.data-00000-of-00001", "r+b") as file:
