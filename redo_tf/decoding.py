@@ -94,7 +94,15 @@ def _opened(path: str) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise PictureError(f"is not a picture in one of the formats {', '.join(FORMATS)}") from error
     except Exception as error:  # On damaged data Pillow's decoders raise OSError, SyntaxError, struct.error and others.
-        raise PictureError(f"cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from error
+        raise PictureError(why_unreadable(error)) from error
+
+
+def why_unreadable(error: Exception) -> str:
+    """What an error in reading a file says, in a form that follows the file's name."""
+    if isinstance(error, OSError) and error.strerror:  # The system's, which would name the file again.
+        advice = ": check its permissions" if isinstance(error, PermissionError) else ""
+        return f"cannot be read ({error.strerror}){advice}"
+    return f"cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
 
 
 def _rgb(image: Image.Image) -> Image.Image:

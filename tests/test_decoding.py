@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 import numpy as np
@@ -219,3 +220,17 @@ def test_what_cannot_be_read_is_told(tmp_path):
             with pytest.raises(PictureError, match=f"^({sentence})$") as raised:
                 reading(str(tmp_path / name))
             assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("code, sentence", [
+    (errno.EACCES, "cannot be read (Permission denied): check its permissions"),
+    (errno.EIO, "cannot be read (Input/output error)")])
+def test_what_the_system_says_of_a_file_is_told_without_its_path(tmp_path, monkeypatch, code, sentence):
+    path = photographs.save(blocks(), tmp_path / "a.png")
+
+    def refuse(path, *_, **__):  # Root may read any file, so the refusal is made here.
+        raise OSError(code, os.strerror(code), path)
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(PictureError) as raised:
+        read(path)
+    assert str(raised.value) == sentence
