@@ -1,8 +1,8 @@
 """A folder of a person's own pictures, with masks if there are any.
 
-Every .jpg, .jpeg, .png, .webp and .bmp file in the folder and below is a picture, unless it is a mask. Those that cannot
-be read are named once and left out. The rest is split by the names of the files. A mask has its picture's name, whatever
-its extension, at the same place below the folder of masks; or it lies beside its picture and is called NAME_mask.
+Every file with one of `picture_tree.EXTENSIONS` in the folder and below is a picture, unless it is a mask. Those that
+cannot be read are named once and left out. The rest is split by the names of the files. A mask has its picture's name,
+whatever its extension, at the same place below the folder of masks; or it lies beside its picture and is called NAME_mask.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from redo_tf.photos.drawing import is_result
 
 MASKS = "masks"  # A folder of masks that lies among the pictures.
 BESIDE = "_mask"  # Ends the name of a mask that lies beside its picture.
-_EXTENSIONS = (".png", ".bmp", ".webp", ".jpg", ".jpeg")  # Of several masks of a picture, a lossless one goes first.
 LAST_OBJECT = 30  # The highest number of an object in a mask; what is above is a grey.
 
 
@@ -62,7 +61,9 @@ class _Finder:
 
     def __init__(self, folder: pathlib.Path, extensions: Iterable[str]):
         self._folder = folder
-        self._extensions = sorted(extensions, key=lambda known: (_EXTENSIONS.index(known.lower()), known.swapcase()))
+        # Of several masks of a picture, one without loss goes first.
+        self._extensions = sorted(
+            extensions, key=lambda known: (picture_tree.EXTENSIONS.index(known.lower()), known.swapcase()))
 
     @classmethod
     def below(cls, folder: pathlib.Path) -> _Finder:

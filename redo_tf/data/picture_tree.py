@@ -15,7 +15,10 @@ from typing import Callable, Iterable, Iterator, Optional, Set, Tuple
 
 import numpy as np
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+# Of pictures, those without loss first. HEIC cannot be read, which is said of each such file: not among these, it would be
+# missed in silence.
+EXTENSIONS = (".png", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".webp", ".jp2", ".j2k", ".avif",
+              ".jpg", ".jpeg", ".jpe", ".jfif", ".heic", ".heif")
 PREPARED = "redo_folder"  # Where prepared data lies, if that is below the pictures.
 
 A_RUN_HAS = ("config.json", ".redo_lock")  # The folder of a run, which holds pictures, too.
@@ -26,8 +29,7 @@ MOST_HELD_OUT = 1_000  # Pictures in val and in test.
 OnError = Callable[[str, OSError], None]
 
 
-def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error: Optional[OnError] = None,
-         extensions: Tuple[str, ...] = EXTENSIONS) -> Iterator[str]:
+def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error: Optional[OnError] = None) -> Iterator[str]:
     """Paths of the pictures below a folder, relative to it with slashes, in no particular order.
 
     Links are followed, but no folder is entered twice: by its own path if that lies below `folder`, else by the first of
@@ -37,7 +39,6 @@ def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error:
       folder: where to look.
       leave_out: folders that are not entered.
       on_error: told of folders that cannot be read.
-      extensions: of pictures, in lower case.
     """
     entered: Set[Tuple[int, int]] = {_identity(path) for path in leave_out if path.is_dir()}
     pending, links = [""], []
@@ -57,7 +58,7 @@ def walk(folder: pathlib.Path, leave_out: Iterable[pathlib.Path] = (), on_error:
                     if _is_folder(entry):
                         path = f"{below}{entry.name}/"
                         heapq.heappush(links, path) if entry.is_symlink() else pending.append(path)
-                    elif entry.name.lower().endswith(extensions):
+                    elif entry.name.lower().endswith(EXTENSIONS):
                         yield below + entry.name
         except OSError as error:
             if on_error:

@@ -10,13 +10,9 @@ import pathlib
 import unicodedata
 from typing import BinaryIO, Iterable, List, Optional, Tuple
 
-from redo_tf.data.picture_tree import OnError, walk
+from redo_tf.data.picture_tree import EXTENSIONS, OnError, walk
 from redo_tf.errors import UserError
 from redo_tf.photos.drawing import is_result
-
-# HEIC cannot be read, which is said of each such file: left out of the list, it would be missed in silence.
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
-            ".pnm", ".jp2", ".j2k", ".avif", ".heic", ".heif")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +59,7 @@ def find(source: str, listing: BinaryIO, on_error: Optional[OnError] = None) -> 
                         "stdin.")
     paths = [path for path in dict.fromkeys(map(os.path.abspath, paths)) if not is_result(path)]
     if not paths:
-        raise UserError(f"No picture found for --input={source}: of a folder, files that end in {', '.join(SUFFIXES)} "
+        raise UserError(f"No picture found for --input={source}: of a folder, files that end in {', '.join(EXTENSIONS)} "
                         "are taken.")
     return _named(paths, os.path.abspath(base))
 
@@ -80,7 +76,7 @@ def _shared_folder(paths: Iterable[str]) -> str:
 
 
 def _below(folder: str, on_error: Optional[OnError]) -> List[str]:
-    names = walk(pathlib.Path(folder), on_error=on_error, extensions=SUFFIXES)
+    names = walk(pathlib.Path(folder), on_error=on_error)
     return [os.path.join(folder, name) for name in sorted(names, key=_folder_by_folder)]
 
 

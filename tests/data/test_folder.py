@@ -79,6 +79,26 @@ def test_bad_files_are_each_reported_once_and_left_out(photos, caplog, monkeypat
     assert all("\n" not in report for report in reports)
 
 
+def test_every_kind_of_file_that_can_be_segmented_is_trained_on(photos, caplog):
+    picture = Image.new("RGB", (40, 30), (0, 200, 0))
+    kinds = {"tif": "tiff", "tiff": "tiff", "gif": "gif", "ppm": "ppm", "jp2": "jpeg2000", "jpe": "jpeg", "TIF": "tiff"}
+    for extension, kind in kinds.items():
+        picture.save(photos / f"new{extension}.{extension}", kind)
+    Image.new("I;16", (40, 30), 200 * 256).save(photos / "deep.tif")
+    (photos / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    for extension in ("tif", "gif"):
+        Image.fromarray(HALF).save(photos / f"new{extension}_mask.{extension}")
+    with caplog.at_level("WARNING", logger="absl"):
+        _, images, masks = _all(photos)
+    assert sorted(images) == sorted([*NAMES, *(f"new{extension}.{extension}" for extension in kinds), "deep.tif"])
+    for extension in kinds:
+        assert np.abs(images[f"new{extension}.{extension}"].astype(int) - [0, 200, 0]).max() <= 3
+    assert (images["deep.tif"] == 200).all()
+    assert _labelled(masks) == {"newtif.tif": (0, 1), "newgif.gif": (0, 1)}
+    (told,) = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert told.startswith(f"{photos / 'phone.heic'} is not a picture in one of the formats ")
+
+
 @pytest.mark.parametrize("count", [0, 3])
 def test_too_few_pictures(tmp_path, count, leftovers):
     (tmp_path / "notes.txt").write_text("")
