@@ -1,6 +1,6 @@
 """colored-2-MNIST at 128×128, three regions: the paper's sanity check, with its noise of size 16.
 
-  python -m redo_tf.train --dataset=c2mnist --data_dir=FOLDER_OF_THE_IDX_FILES
+  python -m redo_tf.train --dataset=c2mnist --data_dir=ARCHIVES
 
 The paper shows pictures, no scores. This wants a GPU; it has not been trained to the end with this package yet.
 """

@@ -1,6 +1,6 @@
 """colored-2-MNIST at 64×64, three regions, for a computer without a GPU.
 
-  python -m redo_tf.train --dataset=c2mnist --config=configs/c2mnist_cpu.py --data_dir=FOLDER_OF_THE_IDX_FILES
+  python -m redo_tf.train --dataset=c2mnist --config=configs/c2mnist_cpu.py --data_dir=ARCHIVES
 
 What to expect: docs/learning.md. Against configs/lfw_cpu.py:
 

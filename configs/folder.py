@@ -3,6 +3,9 @@
   python -m redo_tf.train --dataset=folder --data_dir=photos --workdir=runs/small
   python -m redo_tf.train --dataset=folder --data_dir=photos --config=configs/folder_cpu.py --workdir=runs/photos --set train.begin_with=runs/small --set optimizer.mask_delay=2000
 
+With a GPU add `--set train.precision=float32` to both; `--config=lfw_gpu --dataset=folder`, begun with the second, goes on at
+128×128. Both are untried.
+
 Masks, if any, are not learnt from: they give the scores, by which best/ is chosen and regions become labels.
 
 The method needs pictures of one kind, each with one kind of object in front of what is around it. There is no published

@@ -6,8 +6,8 @@ released code's widths, losses, learning rates, resizing and first weights; gene
   python -m redo_tf.train --dataset=lfw --data_dir=ARCHIVES
 
 This wants a GPU (`pip install ".[gpu]"`). On one, `--set train.precision=mixed_bfloat16 --set train.xla=True` is twice as
-fast as float32 (docs/speed.md). Two starts from orthogonal weights, on antialiased pictures, collapsed (docs/learning.md), and
-with the released code's it was not tried at this size: configs/lfw_gpu.py is the way to faces that worked here.
+fast as float32 (docs/speed.md). None of seven starts learned here (docs/learning.md): configs/lfw_gpu.py is the way to faces
+that worked.
 """
 from configs import default
 

@@ -1,7 +1,7 @@
 """Segments pictures: masks for a file, a folder, a glob or a list.
 
-  python -m redo_tf.segment --model=runs/lfw --input=photos --output=masks --overlay
-  find photos -newer last | python -m redo_tf.segment --model=exported --input=- --output=masks
+  python -m redo_tf.segment --model=runs/photos --input=photos --output=masks --overlay
+  find photos -type f -newer last | python -m redo_tf.segment --model=exported --input=- --output=masks
 
 --model is a run's folder, a SavedModel, a .tflite file, or lfw, a network for faces that comes with the package. For each
 picture NAME.jpg the output folder gets
