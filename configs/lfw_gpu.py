@@ -3,7 +3,8 @@
   python -m redo_tf.train --dataset=lfw --config=configs/lfw_gpu.py --data_dir=ARCHIVES --workdir=runs/lfw128 --set train.begin_with=runs/lfw64 --set optimizer.mask_delay=2000
 
 The settings of configs/lfw_cpu.py, d = 8 among them, with the published batch, the released widths of D and δ, and a G of 32
-channels, half the published ones. With several GPUs: CUDA_VISIBLE_DEVICES=0 in front, as XLA is for one. Begun with the masks of several runs it came further (docs/learning.md).
+channels, half the published ones. With several GPUs put CUDA_VISIBLE_DEVICES=0 in front: XLA is for one.
+Begun with the masks of several runs it came further (docs/learning.md).
 configs/lfw.py is the published training, from random weights.
 """
 from configs import lfw_cpu
