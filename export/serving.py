@@ -39,7 +39,10 @@ class FastSegmentation(Segmentation):
                        lambda: of_other_sizes(images))
 
     def _graph(self, images: tf.Tensor, strips: int) -> tf.Tensor:
-        return _ServedGraph(self.mask_network, self.order, strips=strips)(tf.cast(images, tf.float32) / 255)
+        # TensorFlow's convolutions give an empty batch a wrong shape: a black picture stands in for it.
+        count, *size = tf.unstack(tf.shape(images))
+        images = tf.concat([images, tf.zeros([tf.maximum(1 - count, 0), *size], tf.uint8)], axis=0)
+        return _ServedGraph(self.mask_network, self.order, strips=strips)(tf.cast(images, tf.float32) / 255)[:count]
 
 
 class _ServedGraph(InferenceGraph):

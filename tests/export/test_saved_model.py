@@ -51,6 +51,14 @@ def test_any_batch_and_picture_size(model, segmented, batch, height, width):
     assert_same(masks, labels, segmented(images))
 
 
+@pytest.mark.parametrize("height, width", [(32, 32), (97, 65), (20, 33), (32, 40)])
+def test_no_pictures_give_no_masks(model, height, width):
+    """At the training's size, at others, and at one that needs no resizing."""
+    masks, labels = serve(model, np.zeros([0, height, width, 3], np.uint8))
+    assert masks.shape == (0, height, width, 2) and masks.dtype == np.float32
+    assert labels.shape == (0, height, width) and labels.dtype == np.uint8
+
+
 def test_the_trained_network_finds_both_labels_with_confidence(segmented):
     """Or the other tests would compare constants."""
     expected = segmented(pictures(8, 32, 32))
