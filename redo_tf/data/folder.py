@@ -87,13 +87,14 @@ class Folder(PhotographBuilder):
     """TFDS builder of a person's own pictures: a tenth, at most 1,000, for each of val and test."""
 
     name = picture_tree.PREPARED
-    VERSION = tfds.core.Version("4.0.0")  # To be raised when any picture or mask changes, as in the other data sets.
+    VERSION = tfds.core.Version("5.0.0")  # To be raised when any picture or mask changes, as in the other data sets.
     RELEASE_NOTES = {
         "1.0.0": "First release.",
         "2.0.0": "Index 255 of masks with a palette has no label; pictures are kept without their colour profiles.",
         "3.0.0": "Masks among the pictures are masks, found by extensions in any case; grey ones may hold labels of several "
                  "objects; a transparent grey of 16 bits is white.",
         "4.0.0": "Masks are turned by their EXIF orientation; of cut-outs the opaque is the object; 8 bits may lie in 16.",
+        "5.0.0": "Masks with numbers of objects need no 1 among them; those in which no object can be told have no label.",
     }
     SOURCES = Tree()
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Name the folder of the pictures as --manual_dir."

@@ -12,6 +12,7 @@ from PIL import Image
 
 from redo_tf import decoding
 from redo_tf.data import picture_tree
+from redo_tf.decoding import PictureError
 from redo_tf.metrics import UNLABELLED
 from redo_tf.photos.drawing import is_result
 
@@ -20,36 +21,60 @@ BESIDE = "_mask"  # Ends the name of a mask that lies beside its picture.
 LAST_OBJECT = 30  # The highest number of an object in a mask; what is above is a grey.
 
 
-def _is_grey(mask: Image.Image) -> bool:
-    """Whether the palette gives every pixel the grey of its index."""
-    return bool((np.asarray(mask.convert("RGB")) == np.asarray(mask)[..., None]).all())
+def _is_grey(mask: Image.Image, values: np.ndarray) -> bool:
+    """Whether every pixel is shown as the grey of its value."""
+    return bool((np.asarray(mask.convert("RGB")) == values[..., None]).all())
+
+
+def _holds_numbers(values: np.ndarray) -> bool:
+    """Whether values are numbers of objects, beside those of the background and of pixels without a label."""
+    known = values[values != UNLABELLED]
+    return known.size > 0 and 0 < known.max() <= LAST_OBJECT
+
+
+def _is_uniform(mask: Image.Image) -> bool:
+    pixels = np.asarray(mask)
+    return bool((pixels == pixels[0, 0]).all())
 
 
 def to_labels(mask: Image.Image) -> np.ndarray:
     """A person's mask → labels uint8 [H, W]: 0 background, 1 object, 255 no label.
 
-    Read as labels if there is a 1 and nothing above `LAST_OBJECT` but 255: each but 0 and 255 is an object's. Otherwise the
-    object is what is lighter than mid-grey.
+    Read as labels if there is nothing above `LAST_OBJECT` but 255, and more than 0 and 255: each but these two is an
+    object's. Otherwise the object is what is lighter than mid-grey.
 
-    In a picture with a palette the object is whatever is not black; but where index 1 is used index 255 is no label, as in
-    PASCAL VOC's, which number their objects from 1. Where the palette gives every pixel the grey of its index the picture
-    counts as a grey one.
+    In a picture with a palette the object is whatever is not black; but where its indices could be labels, or index 1 is used,
+    index 255 is no label, as in PASCAL VOC's, which number their objects from 1. Where the palette gives every pixel the grey
+    of its index the picture counts as a grey one.
 
     Of a cut-out, whose alpha channel has transparent pixels, the object is what is not transparent, whatever its colour.
+
+    Raises:
+      PictureError: its pixels differ, and none is an object's, so that it is no mask of these kinds.
     """
+    if mask.mode == "F":
+        raise PictureError("has floating-point pixels, whose range is not known (save it with 8 or 16 bits)")
     if mask.mode in ("RGBA", "LA", "PA"):
         opaque = np.asarray(mask.getchannel("A")) > 127
         if not opaque.all():
             return opaque.astype(np.uint8)
-    if mask.mode == "P" and not _is_grey(mask):
-        indices, labels = np.asarray(mask), np.asarray(mask.convert("RGB")).any(axis=-1).astype(np.uint8)
-        void = (indices == UNLABELLED) & np.any(indices == 1)
-        return np.where(void, np.uint8(UNLABELLED), labels)
+    labels = _palette_labels(mask) if mask.mode == "P" and not _is_grey(mask, np.asarray(mask)) else _grey_labels(mask)
+    if not (labels == 1).any() and not _is_uniform(mask):
+        raise PictureError(f"has several values, of which none is an object's (a light one, or a number from 1 to {LAST_OBJECT})")
+    return labels
+
+
+def _palette_labels(mask: Image.Image) -> np.ndarray:
+    indices, labels = np.asarray(mask), np.asarray(mask.convert("RGB")).any(axis=-1).astype(np.uint8)
+    void = (indices == UNLABELLED) & (_holds_numbers(indices) or bool(np.any(indices == 1)))
+    return np.where(void, np.uint8(UNLABELLED), labels)
+
+
+def _grey_labels(mask: Image.Image) -> np.ndarray:
     wide = mask.mode == "I" or mask.mode.startswith("I;16")
     values = np.asarray(mask if wide else mask.convert("RGB").convert("L"))
-    void = values == UNLABELLED
-    if np.any(values == 1) and np.all(void | (values <= LAST_OBJECT)):
-        return np.where(void, np.uint8(UNLABELLED), values > 0)
+    if _holds_numbers(values) and (wide or _is_grey(mask, values)):
+        return np.where(values == UNLABELLED, np.uint8(UNLABELLED), values > 0)
     return (values > (32_767 if wide and values.max() > 255 else 127)).astype(np.uint8)
 
 
@@ -133,10 +158,12 @@ def read_mask(path: Optional[pathlib.Path], size) -> np.ndarray:
         with Image.open(path, formats=decoding.FORMATS) as mask:
             mask.load()
             mask = decoding.upright(mask, decoding.turn_of(mask))
-            if mask.size == size:
-                return to_labels(mask)
-            reason = f"has {mask.width}×{mask.height} pixels and its picture {size[0]}×{size[1]}"
+            if mask.size != size:
+                raise PictureError(f"has {mask.width}×{mask.height} pixels and its picture {size[0]}×{size[1]}")
+            return to_labels(mask)
+    except PictureError as error:
+        reason = str(error)
     except Exception as error:  # Decoders fail in many ways.
-        reason = f"cannot be read ({error})"
+        reason = decoding.why_unreadable(error)
     logging.warning("%s %s: its picture is used without a mask.", path, reason)
     return unlabelled
