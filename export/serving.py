@@ -12,6 +12,10 @@ from redo_tf.segmentation import Segmentation
 STRIPS = 2  # Of a picture of the training's size.
 IN_PARALLEL = 8  # Pictures of one request that are decoded and segmented at a time.
 
+# A PNG file's beginning: signature, header up to the colour type, which says alpha or not, or a chunk that gives colours one.
+HEAD = 2**16
+TRANSPARENT = r"\CPNG\r\n\x1a\n\C{17}([\x04\x06]|\C*tRNS)\C*"
+
 
 class FastSegmentation(Segmentation):
     """The same function in the form that is fastest to run, its weights as constants: nothing is derived from them anew
@@ -125,5 +129,18 @@ def decoded(contents: tf.Tensor) -> tf.Tensor:
 
 
 def decode(file: tf.Tensor) -> tf.Tensor:
-    """One file → uint8 [H, W, 3]: grey ones get three channels, transparency is dropped, 16 bits become 8."""
-    return tf.io.decode_image(file, channels=3, expand_animations=False)
+    """One file → uint8 [H, W, 3]: grey ones get three channels, transparent ones a white ground, 16 bits become 8."""
+    # Not four channels of every file: a JPEG has none, of opaque PNGs that takes half as long again.
+    return tf.cond(tf.strings.regex_full_match(tf.strings.substr(file, 0, HEAD), TRANSPARENT),
+                   lambda: on_white(tf.io.decode_png(file, channels=4)),
+                   lambda: tf.io.decode_image(file, channels=3, expand_animations=False))
+
+
+def on_white(picture: tf.Tensor) -> tf.Tensor:
+    """uint8 [H, W, 4] → [H, W, 3], the colours over white; rounded as in Pillow, by which `redo_tf.segment` reads."""
+    def composed():
+        values = tf.cast(picture, tf.uint16)  # Products of two stay below 2¹⁶.
+        colours, alpha = values[..., :3], values[..., 3:]
+        return tf.cast((colours * alpha + (255 * (255 - alpha) + 127)) // 255, tf.uint8)
+
+    return tf.cond(tf.reduce_min(picture[..., 3]) == 255, lambda: picture[..., :3], composed)

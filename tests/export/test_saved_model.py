@@ -17,8 +17,9 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 import tiny
 from checks import assert_same, encoded, pictures, read
-from export import folders, saved_model
+from export import folders, saved_model, serving
 from processes import contents, redo_tf
+from redo_tf import decoding
 from redo_tf.config import to_json
 from redo_tf.errors import Interrupted, UserError
 from redo_tf.workdir import Workdir
@@ -103,6 +104,48 @@ def test_sixteen_bit_files_are_taken_by_their_upper_eight(model):
     image = pictures(1, 40, 52)[0]
     file = tf.io.encode_png(image.astype(np.uint16) * 256 + 200).numpy()
     assert np.array_equal(serve_files(model, [file])[1], serve_files(model, [encoded(image)])[1])
+
+
+def transparent_file(kind: str) -> bytes:
+    """A PNG file that is transparent in its left half, more or less; or where it has certain colours."""
+    image = Image.fromarray(pictures(1, 40, 52)[0])
+    alpha = np.full([40, 52], 255, np.uint8)
+    alpha[:, :26] = np.arange(40)[:, None] * 6
+    layered, grey, palette = image.convert("RGBA"), image.convert("LA"), image.convert("P")
+    for picture in (layered, grey):
+        picture.putalpha(Image.fromarray(alpha))
+    if kind == "16 bits":
+        return tf.io.encode_png(np.asarray(layered).astype(np.uint16) * 257).numpy()
+    picture, options = {
+        "RGBA": (layered, {}), "grey": (grey, {}), "palette": (palette, {"transparency": bytes(range(256))}),
+        "one colour": (image, {"transparency": image.getpixel((3, 4))})}[kind]
+    file = io.BytesIO()
+    picture.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "grey", "palette", "one colour", "16 bits"])
+def test_what_is_transparent_becomes_white_as_in_segment(tmp_path, kind):
+    file = transparent_file(kind)
+    (tmp_path / "picture.png").write_bytes(file)
+    wanted = np.asarray(decoding.read(str(tmp_path / "picture.png")))
+    np.testing.assert_array_equal(serving.decode(tf.constant(file)), wanted)
+    assert not np.array_equal(wanted, tf.io.decode_png(file, channels=3))  # Under the transparency there is something else.
+
+
+@pytest.mark.parametrize("format, mode", [("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), *(
+    ("PNG", mode) for mode in ("RGB", "RGBA", "L", "LA", "P", "1"))])
+def test_opaque_files_are_decoded_bit_for_bit_as_without_alpha(format, mode):
+    file = encoded(pictures(1, 40, 52)[0], format, mode)
+    np.testing.assert_array_equal(serving.decode(tf.constant(file)), tf.io.decode_image(file, channels=3))
+
+
+def test_a_transparent_file_gets_the_mask_of_its_picture_on_white(model):
+    file = transparent_file("RGBA")
+    white = Image.new("RGB", (52, 40), "white")
+    layered = Image.open(io.BytesIO(file))
+    white.paste(layered, mask=layered)
+    assert np.array_equal(serve_files(model, [file])[1], serve_files(model, [encoded(np.asarray(white))])[1])
 
 
 def test_no_files_give_no_files(model):
