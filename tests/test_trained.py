@@ -1,11 +1,14 @@
 """Which pictures a trained mask network is scored on."""
 from __future__ import annotations
 
+import json
+import shutil
 import types
 
 import pytest
+import tensorflow as tf
 
-from redo_tf import trained
+from redo_tf import segmenter, trained
 from redo_tf.workdir import Workdir
 
 CARD = {"regions": 2, "image_size": 32, "resize": "nearest", "stored_side": 64, "dataset": "folder", "mask_dir": "/theirs"}
@@ -28,3 +31,15 @@ def test_masks_of_a_run_may_have_moved(finished_run):
     workdir = Workdir(finished_run[0])
     assert trained.of_run(workdir, "/moved").pictures.mask_dir == "/moved"
     assert trained.of_run(workdir).pictures.mask_dir == workdir.load_config().data.mask_dir
+
+
+def test_a_run_is_scored_in_the_precision_of_its_training_and_used_in_float32(finished_run, tmp_path):
+    """It is float32 that it is exported in."""
+    run = shutil.copytree(finished_run[0], tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["train"]["precision"] = "mixed_bfloat16"
+    (run / "config.json").write_text(json.dumps(config))
+    trained.of_run(Workdir(run))
+    assert tf.keras.mixed_precision.global_policy().compute_dtype == "bfloat16"
+    segmenter.load(str(run))
+    assert tf.keras.mixed_precision.global_policy().compute_dtype == "float32"

@@ -1,6 +1,7 @@
 """Whole runs: what they leave, how they continue, how they begin anew."""
 from __future__ import annotations
 
+import dataclasses
 import glob
 import io
 import json
@@ -59,6 +60,29 @@ def test_metrics_have_the_names_that_others_rely_on(finished):
         assert 0 <= row["val/iou"] <= row["val/iou_per_image"] + 1e-9 <= 1
         assert row["generator/total"] == pytest.approx(row["generator/adversarial"] + 5 * row["generator/information"])
         assert row["discriminator/total"] == pytest.approx(row["discriminator/real"] + row["discriminator/fake"])
+
+
+def test_pictures_are_drawn_as_configured_from_the_step_that_is_reached(tmp_path, monkeypatch):
+    tiny.use_pictures(monkeypatch)
+    tiny.use_toy_networks(monkeypatch)
+    trainer = tiny.trainer(tmp_path / "run", "data.flip=True", "seed=3")
+    trainer.train = dataclasses.replace(trainer.train, parts=(10, 6))
+    trainer.config.data.weights = (1.0, 3.0)
+    trainer.progress["step"].assign(4)
+    trainer.progress["restarts"].assign(2)
+
+    class Drawn(Exception):
+        pass
+
+    def drawn(images, **options):
+        assert images is trainer.train.images
+        assert options == {"batch_size": 4, "seed": trainer.seed(2), "start_step": 4, "flip": True, "parts": (10, 6),
+                           "weights": (1.0, 3.0)}
+        raise Drawn
+
+    monkeypatch.setattr("redo_tf.trainer.training_batches", drawn)
+    with pytest.raises(Drawn):
+        trainer._train()
 
 
 def test_the_summary_is_what_run_returns_and_repeats_the_metrics(finished):
