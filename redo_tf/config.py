@@ -221,11 +221,13 @@ def override(config: Config, name: str, value: Any) -> None:
     """Sets one field by its dotted name.
 
     Raises:
-      UserError: no such field (names the nearest), or a value of the wrong type.
+      UserError: no such field (names the nearest, or those of a section), or a value of the wrong type.
     """
     names = flatten(config)
     if name not in names:
-        raise UserError(f"There is no configuration field {name}.{nearest(name, names)}")
+        fields = [known for known in names if known.startswith(name + ".")]
+        raise UserError(f"There is no configuration field {name}.{nearest(name, names)}" if not fields else
+                        f"{name} is a section of the configuration, not a field: set {', '.join(fields)}.")
     *path, field = name.split(".")
     for part in path:
         config = getattr(config, part)

@@ -73,8 +73,16 @@ def test_a_name_like_no_other_is_refused_without_a_guess():
     assert refusal(override, Config(), "qqqqqq", 1) == "There is no configuration field qqqqqq."
 
 
-@pytest.mark.parametrize("name", ["train", "model.generator", "", "train.", "seed.x", "__class__"])
-def test_only_fields_can_be_set_not_sections(name):
+@pytest.mark.parametrize("name, fields", [
+    ("collapse", "collapse.smallest_region, collapse.smallest_share, collapse.share_from, collapse.last_step, collapse.restarts"),
+    ("model.generator", "model.generator.channels, model.generator.normalization, model.generator.attention"),
+])
+def test_of_a_section_the_fields_are_named(name, fields):
+    assert refusal(override, Config(), name, 1) == f"{name} is a section of the configuration, not a field: set {fields}."
+
+
+@pytest.mark.parametrize("name", ["", "train.", "seed.x", "__class__"])
+def test_only_fields_can_be_set(name):
     assert refusal(override, Config(), name, 1).startswith(f"There is no configuration field {name}.")
 
 
@@ -231,7 +239,7 @@ def test_what_is_not_a_configuration_is_refused(text):
     ('{"seeds": 1}', "There is no configuration field seeds. Did you mean seed?"),
     ('{"train": {"steps": "x"}}', "train.steps takes a whole number, not 'x'."),
     ('{"train": {"steps": 0}}', "train.steps is from 1 to 99999999, not 0."),
-    ('{"train": 3}', "There is no configuration field train."),
+    ('{"train": 3}', "train is a section of the configuration, not a field: set train.steps, "),
 ])
 def test_json_is_checked_like_everything_else(text, message):
     assert refusal(from_json, text).startswith(message)
