@@ -34,6 +34,10 @@ def test_every_mistake_ends_with_code_2_and_one_sentence_and_changes_nothing(dat
         (["train", new, "--restart=maybe"], r"flag --restart=maybe: .*"),
         (["train", new, "shapes", "lfw"], r"Not understood: shapes lfw \(flags have the form --name=value; .*"),
         (["train", new, "--config=shapess"], r"There is no recipe shapess\. Did you mean shapes\? .*"),
+        *((["train", new, f"--{flag}="], rf"--{flag}= is empty: give it a value, or leave it out for the default\.")
+          for flag in ("config", "dataset", "workdir", "data_dir", "mask_dir")),
+        (["train", new, "--set=model=3"],
+         r"model is a section of the configuration, not a field: set model\.regions, model\.latent_size, .*"),
         (["train", new, f"--config={tmp_path / 'broken.py'}"], r"The recipe .*broken\.py does not run: SyntaxError: .*"),
         (["train", f"--workdir={run_dir}", "--dataset=shapes", shapes_data],
          r".*/run holds a run of another configuration: seed is 77 there and 0 here; .*--restart .*"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 from redo_tf import data
+from redo_tf.errors import UserError
 from redo_tf.recipe_flags import resolve
 
 
@@ -24,3 +25,9 @@ def test_without_a_recipe_the_one_named_like_the_data_set_is_taken():
 @pytest.mark.parametrize("name", data.NAMES)
 def test_every_data_set_has_a_recipe_of_its_name(name):
     assert resolve(name, None, []).data.dataset == name
+
+
+@pytest.mark.parametrize("dataset, recipe, name", [("", None, "dataset"), ("shapes", "", "config")])
+def test_an_empty_flag_is_no_flag_left_out(dataset, recipe, name):
+    with pytest.raises(UserError, match=f"^--{name}= is empty: give it a value, or leave it out for the default.$"):
+        resolve(dataset, recipe, [])
