@@ -15,6 +15,7 @@ import tensorflow as tf
 from absl import logging
 from scipy.optimize import linear_sum_assignment
 
+from redo_tf import run_folders
 from redo_tf.build import build_mask_network
 from redo_tf.config import Config
 from redo_tf.data.pipeline import training_batches
@@ -57,7 +58,7 @@ def first_mask_weights(config: Config, workdir: Workdir, images: np.ndarray) -> 
             return [kept[name] for name in kept]
     sources = _sources(config, workdir)
     logging.info("Beginning with the masks of %s.", ", ".join(
-        f"{folder} at step {row['step']}" for folder, (_, _, row) in zip(_folders(config), sources)))
+        f"{folder} at step {row['step']}" for folder, (_, _, row) in zip(run_folders.split(config.train.begin_with), sources)))
     network, size, row = sources[0]
     if "val/border_shares" in row:
         put_first(network, int(np.argmax(row["val/border_shares"])))
@@ -124,11 +125,7 @@ def _at_size(network: tf.keras.Model, size: int, pictures: tf.Tensor) -> tf.Tens
 
 def _sources(config: Config, workdir: Workdir) -> List[Tuple[tf.keras.Model, int, Dict[str, Any]]]:
     """Of each run to begin with the best f, the picture size it was trained at, and the evaluation that chose it."""
-    return [_source(folder, config, workdir) for folder in _folders(config)]
-
-
-def _folders(config: Config) -> List[str]:
-    return [folder.strip() for folder in config.train.begin_with.split(",")]
+    return [_source(folder, config, workdir) for folder in run_folders.split(config.train.begin_with)]
 
 
 def _source(folder: str, config: Config, workdir: Workdir) -> Tuple[tf.keras.Model, int, Dict[str, Any]]:

@@ -6,7 +6,7 @@ import os
 import tensorflow as tf
 from absl import flags
 
-from redo_tf import cli, config as configuration, data
+from redo_tf import cli, config as configuration, data, run_folders
 from redo_tf.data import NAMES
 from redo_tf.data.pipeline import mixture_shares
 from redo_tf.errors import UserError
@@ -27,7 +27,7 @@ def _refuse_empty(**flags_given) -> None:
 
 
 def resolve(dataset, recipe, assignments) -> configuration.Config:
-    """Recipe, then data set, then overrides; validated.
+    """Recipe, then data set, then overrides; validated, with the full paths of the runs to begin with.
 
     Raises:
       UserError: any of them is not right.
@@ -43,6 +43,11 @@ def resolve(dataset, recipe, assignments) -> configuration.Config:
     _check_dataset(config.data.dataset)
     if config.data.weights is not None:
         mixture_shares(config.data.weights, len(data.members(config.data.dataset)))
+    if config.train.begin_with is not None:
+        folders = run_folders.split(config.train.begin_with)
+        if not folders:
+            raise UserError(f"train.begin_with={config.train.begin_with} names no run: give a run's folder, or leave it out.")
+        config.train.begin_with = ",".join(map(os.path.abspath, folders))
     return config
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from redo_tf import cli, data, environment
+from redo_tf import cli, data, environment, run_folders
 from redo_tf.errors import UserError
 from redo_tf.files import write_text
 from redo_tf.reporting.facts import gather
@@ -26,7 +26,7 @@ flags.DEFINE_integer("samples", 40, "At most so many sample grids of each run, e
 
 
 def main() -> None:
-    paths = [path for path in (cli.WORKDIR.value or "").split(",") if path]
+    paths = run_folders.split(cli.WORKDIR.value or "")
     if not paths:
         raise UserError("Which run? Give its folder as --workdir=…, several separated by commas.")
     runs = [gather(Workdir(path), name, FLAGS.split, cli.DATA_DIR.value, cli.MASK_DIR.value, FLAGS.samples)

@@ -105,7 +105,7 @@ def test_of_several_runs_f_learns_the_mean_whatever_the_order_of_their_regions(t
     Checkpoints(str(tmp_path / "second/best"), 1, mask_network=second).save(row["restarts"] * 10**8 + row["step"])
     taught = {}
     monkeypatch.setattr(beginning, "teach", lambda student, teachers, *rest: taught.update(teachers=teachers, rest=rest))
-    begin(f"{source}, {tmp_path / 'second'},{source}", tmp_path / "run", images, "data.flip=True", "train.begin_steps=7")
+    begin(f"{source}, {tmp_path / 'second'},{source},", tmp_path / "run", images, "data.flip=True", "train.begin_steps=7")
     assert [size for _, size in taught["teachers"]] == [32, 32, 32]
     np.testing.assert_allclose(sum(f(pictures) for f, _ in taught["teachers"]) / 3, wanted, atol=1e-6)
     assert taught["rest"][1:] == (7, 4, 0, True)  # Steps, batch, seed, whether pictures are mirrored.

@@ -20,9 +20,10 @@ def commands(finished_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     for name in ("one", "two"):
         shutil.copytree(finished_run[0], folder / name)
+    (folder / "with,comma").mkdir()
     data_dir = f"--data_dir={finished_run[1]}"
     return folder, redo_tf(
         ["evaluate", f"--workdir={folder / 'one'}", "--split=test", data_dir],
         ["report", f"--workdir={folder / 'one'},{folder / 'two'}", "--split=test", data_dir,
          f"--output={folder / 'r.html'}"],
-        ["report", f"--workdir={folder / 'none'}"], ["report"])
+        ["report", f"--workdir={folder / 'none'},"], ["report", f"--workdir={folder / 'with,comma'}"], ["report"])

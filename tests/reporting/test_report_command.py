@@ -43,6 +43,8 @@ def test_the_report_shows_every_sample_and_the_masks_of_each_run(commands, finis
 
 
 def test_mistakes_are_one_sentence(commands):
-    assert [result[:2] for result in commands[1][2:]] == [[2, ""]] * 2
-    assert re.fullmatch(r".*/none holds no run \(no config\.json\): .*\n", commands[1][2][2])
-    assert commands[1][3][2] == "Which run? Give its folder as --workdir=…, several separated by commas.\n"
+    none, comma, nothing = commands[1][2:]
+    assert [result[:2] for result in (none, comma, nothing)] == [[2, ""]] * 3
+    assert re.fullmatch(r".*/none holds no run \(no config\.json\): .*\n", none[2])
+    assert re.fullmatch(r".*/with,comma holds no run \(no config\.json\): .*\n", comma[2])
+    assert nothing[2] == "Which run? Give its folder as --workdir=…, several separated by commas.\n"
