@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from redo_tf.layers.kept import kept
 from redo_tf.layers.scopes import SUMS
-from redo_tf.layers.small_maps import convolve, convolve_transposed
+from redo_tf.layers.small_maps import Conv3x3, convolve, convolve_transposed
 
 # The place [4, 4] of the sum that each place [3, 3] of a kernel is added to: four of them, a 2×2 box.
 _ADDS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]])
@@ -33,16 +33,12 @@ def _combined(weights: np.ndarray, kernel: tf.Tensor) -> tf.Tensor:
     return tf.reshape(sums, [4, 4, *kernel.shape[2:]])
 
 
-class PooledConv2D(tf.keras.layers.Conv2D):
+class PooledConv2D(Conv3x3):
     """`average_pool_2×2(conv_3×3(x))`: [B, H, W, C] → [B, H/2, W/2, filters], H and W even.
 
     Averaging four neighbours of a stride-1 convolution is one stride-2 convolution with the kernel averaged over the
     four shifts.
     """
-
-    def __init__(self, filters: int, **kwargs):
-        kwargs.update(kernel_size=3, padding="same")
-        super().__init__(filters, **kwargs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         merged = kept(self, kernel, lambda: _combined(_BOX / 4, kernel))
@@ -53,16 +49,12 @@ class PooledConv2D(tf.keras.layers.Conv2D):
         return tf.TensorShape([batch, height and height // 2, width and width // 2, self.filters])
 
 
-class UpsampledConv2D(tf.keras.layers.Conv2D):
+class UpsampledConv2D(Conv3x3):
     """`conv_3×3(nearest_upsample_2×2(x))`: [B, H, W, C] → [B, 2H, 2W, filters].
 
     Nearest upsampling is four times the transpose of 2×2 average pooling, so the pair is a transposed stride-2
     convolution with the flipped kernel summed over the four shifts.
     """
-
-    def __init__(self, filters: int, **kwargs):
-        kwargs.update(kernel_size=3, padding="same")
-        super().__init__(filters, **kwargs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         merged = kept(self, kernel, lambda: _combined(_BOX[..., ::-1, ::-1], tf.transpose(kernel, [0, 1, 3, 2])))

@@ -7,7 +7,7 @@ from redo_tf.layers.initializers import Orthogonal
 from redo_tf.layers.instance_normalization import CONDITIONAL_NORMALIZATIONS, InstanceNormalization
 from redo_tf.layers.resampled_convolution import PooledConv2D, UpsampledConv2D, upsample_nearest
 from redo_tf.layers.small_maps import Conv3x3
-from redo_tf.layers.spectral_normalization import SpectralNormalization
+from redo_tf.layers.spectral_normalization import normalized
 
 
 class ResidualBlock(tf.keras.layers.Layer):
@@ -47,10 +47,10 @@ class DownBlock(tf.keras.layers.Layer):
         self.width, self.leading_relu, self.pool, self.gain = width, leading_relu, pool, gain
 
     def build(self, input_shape):
-        self.conv1 = self._convolution(Conv3x3)
-        self.conv2 = self._convolution(PooledConv2D if self.pool else Conv3x3)
+        self.conv1 = normalized(Conv3x3, self.width, self.gain)
+        self.conv2 = normalized(PooledConv2D if self.pool else Conv3x3, self.width, self.gain)
         if self.pool or input_shape[-1] != self.width:
-            self.shortcut = self._convolution(tf.keras.layers.Conv2D, kernel_size=1)
+            self.shortcut = normalized(tf.keras.layers.Conv2D, self.width, self.gain, kernel_size=1)
         else:
             self.shortcut = tf.identity
 
@@ -62,9 +62,6 @@ class DownBlock(tf.keras.layers.Layer):
         if self.pool:
             x = tf.nn.avg_pool2d(x, 2, 2, "VALID")
         return h + self.shortcut(x)
-
-    def _convolution(self, layer, **kwargs) -> SpectralNormalization:
-        return SpectralNormalization(layer(self.width, kernel_initializer=Orthogonal(self.gain), **kwargs))
 
 
 class UpBlock(tf.keras.layers.Layer):
@@ -85,9 +82,9 @@ class UpBlock(tf.keras.layers.Layer):
     def build(self, input_shapes):
         norm = CONDITIONAL_NORMALIZATIONS[self.normalization]
         self.norm1, self.norm2 = norm(self.gain), norm(self.gain)
-        self.conv1 = self._convolution(UpsampledConv2D, use_bias=False)
-        self.conv2 = self._convolution(Conv3x3)
-        self.shortcut = self._convolution(tf.keras.layers.Conv2D, kernel_size=1)
+        self.conv1 = normalized(UpsampledConv2D, self.width, self.gain, use_bias=False)
+        self.conv2 = normalized(Conv3x3, self.width, self.gain)
+        self.shortcut = normalized(tf.keras.layers.Conv2D, self.width, self.gain, kernel_size=1)
 
     def call(self, inputs, training=None):
         x, mask, z = inputs
@@ -95,6 +92,3 @@ class UpBlock(tf.keras.layers.Layer):
         h = self.conv1(tf.concat([h, tf.cast(mask, h.dtype)], axis=-1))
         h = self.conv2(tf.nn.relu(self.norm2((h, z), training=training)))
         return h + upsample_nearest(self.shortcut(x))
-
-    def _convolution(self, layer, **kwargs) -> SpectralNormalization:
-        return SpectralNormalization(layer(self.width, kernel_initializer=Orthogonal(self.gain), **kwargs))

@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from redo_tf.layers.initializers import Orthogonal
-from redo_tf.layers.spectral_normalization import SpectralNormalization
+from redo_tf.layers.spectral_normalization import SpectralNormalization, normalized
 
 
 class SelfAttention(tf.keras.layers.Layer):
@@ -34,8 +33,7 @@ class SelfAttention(tf.keras.layers.Layer):
         return x + self.gamma * self.output_projection(attended)
 
     def _pointwise(self, filters: int) -> SpectralNormalization:
-        return SpectralNormalization(
-            tf.keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=Orthogonal(self.gain)))
+        return normalized(tf.keras.layers.Conv2D, filters, self.gain, kernel_size=1, use_bias=False)
 
     @staticmethod
     def _pooled(x: tf.Tensor) -> tf.Tensor:

@@ -1,11 +1,12 @@
 """Spectral normalization (Miyato et al., 2018) as defined, on tensorflow-addons' layer."""
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Tuple, Type
 
 import tensorflow as tf
 import tensorflow_addons as tfa
 
+from redo_tf.layers.initializers import Orthogonal
 from redo_tf.layers.kept import kept
 
 
@@ -92,6 +93,11 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
 
     def _matrix(self) -> tf.Tensor:
         return tf.reshape(self.w, [-1, self.w_shape[-1]])
+
+
+def normalized(layer: Type[tf.keras.layers.Conv2D], filters: int, gain: float, **options) -> SpectralNormalization:
+    """A convolution with spectral normalization, orthogonal at first."""
+    return SpectralNormalization(layer(filters, kernel_initializer=Orthogonal(gain), **options))
 
 
 def _sigma(matrix: tf.Tensor, u: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from redo_tf.layers import Orthogonal, SelfAttention, SpectralNormalization, UpBlock
+from redo_tf.layers import Orthogonal, SelfAttention, UpBlock
 from redo_tf.layers.instance_normalization import CONDITIONAL_NORMALIZATIONS
+from redo_tf.layers.spectral_normalization import normalized
 from redo_tf.sizes import SMALLEST_MAP, halvings
 
 
@@ -35,8 +36,7 @@ class RegionGenerator(tf.keras.Model):
         self.blocks = [UpBlock(width, normalization, gain) for width in widths[1:]]
         self.attention = SelfAttention(gain) if attention else None
         self.norm = CONDITIONAL_NORMALIZATIONS[normalization](gain)
-        self.to_rgb = SpectralNormalization(
-            tf.keras.layers.Conv2D(3, 3, padding="same", kernel_initializer=Orthogonal(gain)))
+        self.to_rgb = normalized(tf.keras.layers.Conv2D, 3, gain, kernel_size=3, padding="same")
 
     def call(self, inputs, training=None):
         mask, z = inputs
