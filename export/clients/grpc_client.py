@@ -4,7 +4,8 @@
   python grpc_client.py --address localhost:8500 --model redo photo.jpg other.png
 
 writes photo_mask.png, grey, 255 where the object is certain, and with --labels photo_labels.png, each pixel's label;
-files that have these names are replaced.
+files that have these names are replaced. One request a picture: what it gives is written before the next one is sent. At
+the first that fails it stops, with exit code 1.
 """
 import argparse
 import pathlib
@@ -42,25 +43,14 @@ def segment(channel, model, files, timeout=60.0):
     return [{name: outputs[name].string_val[i] for name in outputs} for i in range(len(files))]
 
 
-def read(pictures, output):
-    """The contents of the pictures, once each one's results are known to have a name of their own in the folder `output`."""
+def prepare(pictures, output):
+    """Makes the folder `output`, once each picture's results are known to have a name of their own there."""
     stems = [picture.stem for picture in pictures]
     shared = next((stem for stem in stems if stems.count(stem) > 1), None)
     if shared is not None:
         sys.exit(f"Several pictures are called {shared}, and so would their masks be: "
                  "send them one after another, to other folders.")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        return [picture.read_bytes() for picture in pictures]
-    except OSError as error:
-        sys.exit(f"{error.filename}: {error.strerror}")
-
-
-def write(path, content):
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        sys.exit(f"{path}: {error.strerror}")
+    output.mkdir(parents=True, exist_ok=True)
 
 
 def main():
@@ -71,16 +61,19 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default=".", help="folder of the results (default: here)")
     parser.add_argument("pictures", nargs="+", type=pathlib.Path)
     options = parser.parse_args()
-    files = read(options.pictures, options.output)
     try:
+        prepare(options.pictures, options.output)
         with grpc.insecure_channel(options.address, UNLIMITED) as channel:
-            results = segment(channel, options.model, files)
-    except grpc.RpcError as error:
-        sys.exit(f"{options.address}: {error.details()}")
-    for picture, result in zip(options.pictures, results):
-        write(options.output / f"{picture.stem}_mask.png", result["mask_png_bytes"])
-        if options.labels:
-            write(options.output / f"{picture.stem}_labels.png", result["label_png_bytes"])
+            for picture in options.pictures:  # A request each, so that neither its time nor its size grows with their number.
+                try:
+                    (result,) = segment(channel, options.model, [picture.read_bytes()])
+                except grpc.RpcError as error:
+                    sys.exit(f"{options.address}, {picture}: {error.details()}")
+                (options.output / f"{picture.stem}_mask.png").write_bytes(result["mask_png_bytes"])
+                if options.labels:
+                    (options.output / f"{picture.stem}_labels.png").write_bytes(result["label_png_bytes"])
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
 
 
 if __name__ == "__main__":

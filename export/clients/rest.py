@@ -4,7 +4,8 @@
   python rest.py --url http://localhost:8501 --model redo photo.jpg other.png
 
 writes photo_mask.png, grey, 255 where the object is certain, and with --labels photo_labels.png, each pixel's label;
-files that have these names are replaced.
+files that have these names are replaced. One request a picture: what it gives is written before the next one is sent. At
+the first that fails it stops, with exit code 1.
 """
 import argparse
 import base64
@@ -44,25 +45,14 @@ def segment(url, model, files, timeout=60.0):
     return [{name: base64.b64decode(value["b64"]) for name, value in prediction.items()} for prediction in predictions]
 
 
-def read(pictures, output):
-    """The contents of the pictures, once each one's results are known to have a name of their own in the folder `output`."""
+def prepare(pictures, output):
+    """Makes the folder `output`, once each picture's results are known to have a name of their own there."""
     stems = [picture.stem for picture in pictures]
     shared = next((stem for stem in stems if stems.count(stem) > 1), None)
     if shared is not None:
         sys.exit(f"Several pictures are called {shared}, and so would their masks be: "
                  "send them one after another, to other folders.")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        return [picture.read_bytes() for picture in pictures]
-    except OSError as error:
-        sys.exit(f"{error.filename}: {error.strerror}")
-
-
-def write(path, content):
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        sys.exit(f"{path}: {error.strerror}")
+    output.mkdir(parents=True, exist_ok=True)
 
 
 def main():
@@ -73,15 +63,19 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, default=".", help="folder of the results (default: here)")
     parser.add_argument("pictures", nargs="+", type=pathlib.Path)
     options = parser.parse_args()
-    files = read(options.pictures, options.output)
     try:
-        results = segment(options.url, options.model, files)
-    except (RuntimeError, OSError) as error:
-        sys.exit(f"{options.url}: {error}")
-    for picture, result in zip(options.pictures, results):
-        write(options.output / f"{picture.stem}_mask.png", result["mask_png_bytes"])
-        if options.labels:
-            write(options.output / f"{picture.stem}_labels.png", result["label_png_bytes"])
+        prepare(options.pictures, options.output)
+        for picture in options.pictures:  # A request each, so that neither its time nor its size grows with their number.
+            file = picture.read_bytes()
+            try:
+                (result,) = segment(options.url, options.model, [file])
+            except (RuntimeError, OSError) as error:
+                sys.exit(f"{options.url}, {picture}: {error}")
+            (options.output / f"{picture.stem}_mask.png").write_bytes(result["mask_png_bytes"])
+            if options.labels:
+                (options.output / f"{picture.stem}_labels.png").write_bytes(result["label_png_bytes"])
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -104,5 +104,8 @@ def test_a_client_as_a_person_runs_it(served, segmented, tmp_path, script, flag,
         assert mistaken.returncode == 1 and mistaken.stderr.startswith(sentence) and "Traceback" not in mistaken.stderr
     assert run("photo.png", "--output", "new/folder").returncode == 0
     assert (tmp_path / "new/folder/photo_mask.png").read_bytes() == (tmp_path / "photo_mask.png").read_bytes()
+    (tmp_path / "photo_mask.png").unlink()
     failed = run("photo.png", "broken.jpg")
-    assert failed.returncode == 1 and "at index [1]" in failed.stderr and "Traceback" not in failed.stderr
+    assert failed.returncode == 1 and "broken.jpg: " in failed.stderr and "Traceback" not in failed.stderr
+    # What came before it is written.
+    assert (tmp_path / "photo_mask.png").read_bytes() == (tmp_path / "new/folder/photo_mask.png").read_bytes()
