@@ -141,6 +141,14 @@ def _remove_leftovers(builder: PictureBuilder) -> None:
         shutil.rmtree(builder.data_path)
 
 
+def _sources(dataset: Type[PictureBuilder], data_dir: Optional[pathlib.Path]) -> Optional[pathlib.Path]:
+    """The folder of the published files, or None. Without a `data_dir` they may have been downloaded to the cache folder."""
+    if dataset.SOURCES is None:
+        return None
+    downloads = cache_root() if dataset.SOURCES.urls else None
+    return dataset.SOURCES.find(downloads if data_dir is None else data_dir)
+
+
 def find(
     dataset: Type[PictureBuilder],
     data_dir: Optional[pathlib.Path],
@@ -149,7 +157,7 @@ def find(
     mask_dir: Optional[pathlib.Path] = None,
 ) -> Optional[Prepared]:
     """As `prepare`, but None if it is not prepared."""
-    sources = dataset.SOURCES.find(data_dir) if dataset.SOURCES else None
+    sources = _sources(dataset, data_dir)
     candidates = roots(data_dir, sources)
     for position, root in enumerate(candidates):
         builder = dataset.at_size(root, image_size, resize, mask_dir)
@@ -188,7 +196,7 @@ def prepare(
     found = find(dataset, data_dir, image_size, resize, mask_dir)
     if found:
         return found
-    sources = dataset.SOURCES.find(data_dir) if dataset.SOURCES else None
+    sources = _sources(dataset, data_dir)
     downloads = download and dataset.SOURCES and sources is None and dataset.SOURCES.urls
     if dataset.SOURCES and sources is None and not downloads:
         raise dataset.SOURCES.missing(data_dir)

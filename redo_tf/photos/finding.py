@@ -8,9 +8,12 @@ import itertools
 import os
 import pathlib
 import unicodedata
-from typing import BinaryIO, Iterable, List, Optional, Tuple
+from typing import BinaryIO, Callable, Iterable, List, Optional, Tuple
 
-from redo_tf.data.picture_tree import EXTENSIONS, OnError, walk
+from absl import logging
+
+from redo_tf.data.folder_masks import Contents, masks_among
+from redo_tf.data.picture_tree import EXTENSIONS, OnError
 from redo_tf.errors import UserError
 from redo_tf.photos.drawing import is_result
 
@@ -32,8 +35,8 @@ def find(source: str, listing: BinaryIO, on_error: Optional[OnError] = None) -> 
     """The pictures that a person means.
 
     Args:
-      source: a file; a folder: pictures in it and below, by their suffixes, but for hidden ones, through links as well;
-        a glob (** for folders at any depth): all files that match; or `-`: all files that are listed.
+      source: a file; a folder: pictures in it and below, by their suffixes, but for hidden ones and for masks of the
+        others, as training tells them, through links as well; a glob (** for folders at any depth): all files that match; or `-`: all files that are listed.
       listing: for `-`, paths, one a line or separated by zero bytes.
       on_error: told of folders in or below a folder that cannot be read.
 
@@ -57,11 +60,22 @@ def find(source: str, listing: BinaryIO, on_error: Optional[OnError] = None) -> 
     else:
         raise UserError(f"There is nothing at --input={source}: name a picture, a folder, a glob, or - for a list on "
                         "stdin.")
-    paths = [path for path in dict.fromkeys(map(os.path.abspath, paths)) if not is_result(path)]
+    results, paths = _parted(dict.fromkeys(map(os.path.abspath, paths)), is_result)
+    if results and not paths:
+        raise UserError(f"All that is found for --input={source} are results of this command: name the pictures that they were "
+                        "made of.")
     if not paths:
         raise UserError(f"No picture found for --input={source}: of a folder, files that end in {', '.join(EXTENSIONS)} "
                         "are taken.")
     return _named(paths, os.path.abspath(base))
+
+
+def _parted(paths: Iterable[str], condition: Callable[[str], bool]) -> Tuple[List[str], List[str]]:
+    """Those of which it holds, and the others."""
+    parts = [], []
+    for path in paths:
+        parts[not condition(path)].append(path)
+    return parts
 
 
 def _listed(listing: BinaryIO) -> List[str]:
@@ -76,7 +90,10 @@ def _shared_folder(paths: Iterable[str]) -> str:
 
 
 def _below(folder: str, on_error: Optional[OnError]) -> List[str]:
-    names = walk(pathlib.Path(folder), on_error=on_error)
+    masks = masks_among(pathlib.Path(folder))
+    if masks:
+        logging.info("%s holds masks of the pictures, and is left out.", masks)
+    names = Contents(pathlib.Path(folder), [masks] if masks else []).pictures(on_error)
     return [os.path.join(folder, name) for name in sorted(names, key=_folder_by_folder)]
 
 

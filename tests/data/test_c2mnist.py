@@ -196,6 +196,12 @@ def test_files_are_downloaded_on_request_alone(host, tmp_path):
     load("c2mnist", "val", data_dir=new, image_size=64)  # From the downloaded files.
 
 
+def test_files_downloaded_to_the_cache_folder_are_found_there_for_another_size(host, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    load("c2mnist", "val", data_dir=None, image_size=32, download=True)
+    load("c2mnist", "val", data_dir=None, image_size=64)
+
+
 @pytest.mark.parametrize("trouble", ["other content", "not there"])
 def test_a_download_that_fails_is_told_in_one_sentence(host, tmp_path, leftovers, trouble):
     path = host / c2mnist.TEST_FILES[0]

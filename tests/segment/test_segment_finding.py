@@ -150,11 +150,18 @@ def test_results_are_not_segmented_again(folder):
     assert [path for path, _ in found("-", b"in/a.jpg\nin/a_mask.png\n")] == ["in/a.jpg"]
 
 
+def test_masks_of_the_pictures_are_left_out_as_in_training(folder):
+    touch(folder, "in/a.jpg", "in/masks/a.png", "in/b.jpg", "in/b_mask.png", "in/c_mask.png", "other/masks/d.png", "other/e.jpg")
+    assert [path for path, _ in found("in")] == ["in/a.jpg", "in/b.jpg", "in/c_mask.png"]
+    assert [path for path, _ in found("other")] == ["other/e.jpg", "other/masks/d.png"]  # Of none of its pictures.
+
+
 @pytest.mark.parametrize("source, sentence", [
     ("nothing.jpg", "There is nothing at --input=nothing.jpg: .*"), 
     ("*.jpg", r"No picture found for --input=\*\.jpg: .*"),
     ("empty", "No picture found for --input=empty: .*"), ("-", "No picture found for --input=-: .*"),
-    ("results", "No picture found for --input=results: .*")])
+    ("results", "No picture found for --input=results: .*"),
+    ("results/a_mask.png", "All that is found for --input=results/a_mask.png are results of this command: .*")])
 def test_nothing_to_segment_is_a_persons_mistake(folder, source, sentence):
     touch(folder, "empty/notes.txt")
     write_result(folder / "results" / "a_mask.png")
