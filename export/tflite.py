@@ -9,9 +9,9 @@ writes the model and, as lfw.json, its card. One signature, `serving_default`, a
   images float32 [1, S, S, 3] in 0…1; for int8 uint8 in 0…255  →  masks float32 [1, S, S, n], label 0 is the background
 
 --quantize: none: float32; float16: the residual blocks' weights in half the size, the same speed; dynamic: weights in 8
-bits, maps rounded as they come; int8: convolutions in 8 bits, calibrated on training pictures. The last two are a quarter of
-the size. In LiteRT int8 took half the time on an Intel Xeon with AMX, and as long on an AMD EPYC without 8-bit products; in
-tflite-runtime 2.14 three times as long, as its XNNPACK takes no 8-bit convolutions.
+bits, maps rounded as they come; int8: convolutions in 8 bits, calibrated on training pictures. The last two are less than a
+third of the size. In LiteRT int8 took half the time on an Intel Xeon with AMX, and as long on an AMD EPYC without 8-bit
+products; in tflite-runtime 2.14 three times as long, as its XNNPACK takes no 8-bit convolutions.
 """
 from __future__ import annotations
 
