@@ -14,7 +14,6 @@ from typing import Any, Dict, Optional
 from absl import flags
 
 from redo_tf import cli, data
-from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.evaluation import BATCH, evaluate
 from redo_tf.files import write_text
 from redo_tf.trained import Trained
@@ -36,8 +35,7 @@ def evaluate_split(network: Trained, split: str, data_dir: Optional[str], batch_
       UserError: no data, or a split without masks.
     """
     pictures = network.load(split, data_dir)
-    results = evaluate(network.segment, evaluation_batches(pictures.images, batch_size=batch_size), pictures.masks,
-                       data.regions(network.pictures.dataset), network.regions)
+    results = evaluate(network.segment, pictures, network.regions, batch_size)
     in_order = {name: [results[name][region] for region in results["order"]]
                 for name in ("region_sizes", "label_shares", "border_shares")}
     return {"dataset": network.pictures.dataset, "split": split, "pictures": len(pictures.images), **results, **in_order,

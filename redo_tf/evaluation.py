@@ -1,7 +1,7 @@
 """Segments a split and scores the masks."""
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,24 +27,23 @@ def compile_segmenter(mask_network: tf.keras.Model, image_size: int, xla: bool =
     return segment
 
 
-def evaluate(segment: SegmentFunction, batches: tf.data.Dataset, masks: Optional[np.ndarray], classes: int,
-             regions: int) -> Dict[str, Any]:
+def evaluate(segment: SegmentFunction, pictures: data.Split, regions: int, batch_size: int = BATCH) -> Dict[str, Any]:
     """Scores of one split.
 
     Args:
       segment: from `compile_segmenter`.
-      batches: uint8 images [B, S, S, 3], in order.
-      masks: true labels uint8 [N, S, S] in the same order, or None.
-      classes: number of labels, the background included.
+      pictures: with or without masks.
       regions: n.
+      batch_size: pictures at a time.
 
     Returns:
       `region_sizes`: soft area of each region, mean over the split, a list of n; `label_shares`: how many of the pixels it
       wins, `border_shares`: how much of the pictures' border lies in it, the same; `order`: the regions in the labels'
       order, background first, and `ordered_by`, masks or border; with masks also the scores of `metrics.scores`.
     """
+    masks, classes = pictures.truth(regions)
     sizes, areas, borders, counts, first = [], [], [], [], 0
-    for images in batches:
+    for images in evaluation_batches(pictures.images, batch_size=batch_size):
         labels, soft = (values.numpy() for values in segment(images))
         sizes.append(soft)
         areas.append(metrics.areas(labels, regions))
@@ -65,7 +64,5 @@ def evaluate(segment: SegmentFunction, batches: tf.data.Dataset, masks: Optional
 
 def score(segment: SegmentFunction, config: Config, pictures: data.Split) -> Dict[str, float]:
     """Accuracy and IoU, by both protocols, on pictures that have masks; `segment` is from `compile_segmenter`."""
-    results = evaluate(
-        segment, evaluation_batches(pictures.images, batch_size=BATCH), pictures.masks, data.regions(config.data.dataset),
-        config.model.regions)
+    results = evaluate(segment, pictures, config.model.regions)
     return {name: results[name] for name in metrics.SCORES}

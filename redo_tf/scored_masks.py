@@ -6,7 +6,7 @@ from typing import Dict, Optional, Sequence
 
 import numpy as np
 
-from redo_tf import data, metrics
+from redo_tf import metrics
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.evaluation import BATCH
 from redo_tf.pictures import colour_labels, titled_grids
@@ -55,8 +55,8 @@ def segment_split(network: Trained, split: str, data_dir: Optional[str]) -> Scor
     pictures = network.load(split, data_dir)
     regions = np.concatenate([
         network.segment(images)[0].numpy() for images in evaluation_batches(pictures.images, batch_size=BATCH)])
-    truth = np.asarray(pictures.masks)
-    counts = metrics.confusion(truth, regions, data.regions(network.pictures.dataset), network.regions)
+    truth, classes = pictures.truth(network.regions)
+    counts = metrics.confusion(truth, regions, classes, network.regions)
     labelled = np.flatnonzero(counts.sum((1, 2)))
     return ScoredMasks(
         metrics.scores(counts), np.asarray(pictures.images)[labelled], truth[labelled],

@@ -124,10 +124,11 @@ def main() -> None:
     counts, dataset = numbers_of_labels(LABELS.value), config.data.dataset
     if len(data.members(dataset)) > 1:
         raise UserError(f"Supervised training takes one data set, not {dataset}: choose one of them.")
-    if config.model.regions != data.regions(dataset):
-        raise UserError(f"{dataset} has {data.regions(dataset)} kinds of labels and the recipe model.regions="
-                        f"{config.model.regions}: give --set model.regions={data.regions(dataset)}.")
     splits = {split: data.load_configured(config.data, split, cli.DATA_DIR.value) for split in data.SPLITS}
+    classes = splits["train"].classes
+    if config.model.regions != classes:
+        raise UserError(f"{dataset} has {classes} kinds of labels and the recipe model.regions="
+                        f"{config.model.regions}: give --set model.regions={classes}.")
     parts = divide(dataset, {split: pictures.ids for split, pictures in splits.items()},
                    {split: labelled_rows(pictures) for split, pictures in splits.items()})
     training_split, training_rows = parts["training"]

@@ -13,9 +13,9 @@ from redo_tf.beginning import first_mask_weights
 from redo_tf.build import build_mask_network, build_model
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.config import Config
-from redo_tf.data.pipeline import evaluation_batches, training_batches
+from redo_tf.data.pipeline import training_batches
 from redo_tf.errors import Diverged, Interrupted, UserError
-from redo_tf.evaluation import BATCH, compile_segmenter, evaluate
+from redo_tf.evaluation import compile_segmenter, evaluate
 from redo_tf.models import compose
 from redo_tf.pictures import sample_grid
 from redo_tf.progress import bar
@@ -229,9 +229,7 @@ class Trainer:
     def _evaluate(self, step: int, restarts: int) -> Tuple[Dict[str, Any], bool]:
         """Scores the validation split, writes one row of metrics, keeps the best mask network; the row, and whether this is
         the best."""
-        results = evaluate(
-            self.segment, evaluation_batches(self.val.images, batch_size=BATCH), self.val.masks,
-            data.regions(self.config.data.dataset), self.config.model.regions)
+        results = evaluate(self.segment, self.val, self.config.model.regions)
         means = self.window.means()
         train_sizes = means.pop("region_sizes").tolist()
         images_per_second = self.window.iterations_per_second() * self.config.train.batch_size

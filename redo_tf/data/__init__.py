@@ -4,12 +4,12 @@ from typing import Any, Dict, Optional
 
 from redo_tf.config import DataConfig
 from redo_tf.data.cache import Split
-from redo_tf.data.loading import NAMES, SPLITS, find, load, members, regions
+from redo_tf.data.loading import NAMES, SPLITS, find, load, members
 from redo_tf.data.pipeline import evaluation_batches, training_batches
 
 __all__ = [
     "NAMES", "SPLITS", "Split", "evaluation_batches", "find", "fingerprints", "load", "load_configured", "members", "options",
-    "regions", "training_batches"]
+    "training_batches"]
 
 
 def options(config: DataConfig, data_dir: Optional[str]) -> Dict[str, Any]:

@@ -87,6 +87,15 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         del resize, mask_dir
         return picture_size(image_size) if cls.BUILDER_CONFIGS else None
 
+    @property
+    def classes(self) -> int:
+        """Number of labels, background included, of the data as it is prepared."""
+        return self.REGIONS
+
+    def labels(self, mask: np.ndarray) -> np.ndarray:
+        """An example's mask as labels 0…`classes`−1 and 255."""
+        return mask
+
     @classmethod
     def at_size(
         cls,

@@ -40,16 +40,25 @@ class Split:
 
     Attributes:
       images: uint8 [N, S, S, 3], memory-mapped.
-      masks: uint8 [N, S, S], memory-mapped: 0 background, 1…n−1 objects, 255 no
+      masks: uint8 [N, S, S], memory-mapped: 0 background, 1…K−1 objects, 255 no
         label. None if no picture of the split has a label.
       ids: N names.
       parts: how many pictures come from each data set of a mixture, in order; empty for a single one.
+      classes: K, number of labels, background included.
     """
 
     images: np.ndarray
     masks: Optional[np.ndarray]
     ids: Sequence[str]
     parts: Tuple[int, ...] = ()
+    classes: int = 2
+
+    def truth(self, regions: int) -> Tuple[Optional[np.ndarray], int]:
+        """The masks, and K, by which n regions are scored: of more objects than there can be regions the last ones are one."""
+        if self.masks is None or self.classes <= regions:
+            return self.masks, self.classes
+        masks = np.asarray(self.masks)
+        return np.where(masks == UNLABELLED, masks, np.minimum(masks, regions - 1)), regions
 
     def fingerprint(self) -> str:
         """How many pictures, and a hash of their names and of a few dozen pictures themselves: tells splits apart."""
@@ -161,7 +170,7 @@ def stored_sizes(builder: PictureBuilder, split: str, at_most: int) -> Set[Tuple
 def _resized(builder: PictureBuilder, split: str, size: int, resize_name: str) -> Rows:
     for image, mask, name in _examples(builder, split):
         # Labels cannot be averaged: masks are always resized with NEAREST.
-        yield resize(image, size, RESIZE[resize_name]), resize(mask, size, RESIZE["nearest"]), name
+        yield resize(image, size, RESIZE[resize_name]), builder.labels(resize(mask, size, RESIZE["nearest"])), name
 
 
 def _write(files: _Files, size: int, count: int, rows: Rows, made_from: Dict[str, Any], description: str) -> None:
@@ -213,7 +222,8 @@ def find_split(
     builder: PictureBuilder, roots: Sequence[pathlib.Path], split: str, size: int, resize_name: str
 ) -> Optional[Split]:
     """The split if it is cached; arguments as for `cached_split`."""
-    return _find(_folders(builder, roots), split, size, resize_name, dict(builder.info.metadata))
+    found = _find(_folders(builder, roots), split, size, resize_name, dict(builder.info.metadata))
+    return found and dataclasses.replace(found, classes=builder.classes)
 
 
 def cached_split(
@@ -231,10 +241,11 @@ def cached_split(
     Raises:
       UserError: there is no place to write.
     """
-    return find_split(builder, roots, split, size, resize_name) or _make(
+    found = find_split(builder, roots, split, size, resize_name) or _make(
         _folders(builder, roots), split, size, resize_name, dict(builder.info.metadata),
         builder.info.splits[split].num_examples, _resized(builder, split, size, resize_name),
         f"{builder.name} {split} at {size} pixels")
+    return dataclasses.replace(found, classes=builder.classes)
 
 
 def _one_after_another(parts: Dict[str, Split], size: int) -> Rows:
@@ -265,4 +276,4 @@ def cached_mixture(folders: Sequence[pathlib.Path], parts: Dict[str, Split], mad
     if not found and make:
         found = _make(folders, split, size, resize_name, made_from, sum(sizes), _one_after_another(parts, size),
                       f"{'+'.join(parts)} {split} at {size} pixels")
-    return found and dataclasses.replace(found, parts=sizes)
+    return found and dataclasses.replace(found, parts=sizes, classes=max(part.classes for part in parts.values()))

@@ -12,6 +12,7 @@ import os
 import pathlib
 from typing import Dict, Iterator, List, Mapping, Optional
 
+import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 from PIL import Image
@@ -19,7 +20,7 @@ from PIL import Image
 from redo_tf import decoding
 from redo_tf.data import picture_tree
 from redo_tf.data.builder import PhotographBuilder, short_side
-from redo_tf.data.folder_masks import BESIDE, Contents, masks_among, read_mask
+from redo_tf.data.folder_masks import BESIDE, Contents, masks_among, objects, read_mask
 from redo_tf.data.parallel import ordered_map
 from redo_tf.decoding import PictureError
 from redo_tf.errors import UserError
@@ -87,7 +88,7 @@ class Folder(PhotographBuilder):
     """TFDS builder of a person's own pictures: a tenth, at most 1,000, for each of val and test."""
 
     name = picture_tree.PREPARED
-    VERSION = tfds.core.Version("5.0.0")  # To be raised when any picture or mask changes, as in the other data sets.
+    VERSION = tfds.core.Version("6.0.0")  # To be raised when any picture or mask changes, as in the other data sets.
     RELEASE_NOTES = {
         "1.0.0": "First release.",
         "2.0.0": "Index 255 of masks with a palette has no label; pictures are kept without their colour profiles.",
@@ -95,11 +96,13 @@ class Folder(PhotographBuilder):
                  "objects; a transparent grey of 16 bits is white.",
         "4.0.0": "Masks are turned by their EXIF orientation; of cut-outs the opaque is the object; 8 bits may lie in 16.",
         "5.0.0": "Masks with numbers of objects need no 1 among them; those in which no object can be told have no label.",
+        "6.0.0": "Objects keep their numbers.",
     }
     SOURCES = Tree()
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Name the folder of the pictures as --manual_dir."
     DESCRIPTION = (
-        "A person's own pictures. Masks: 0 background, 1 object, 255 no label; 255 throughout where there is no mask."
+        "A person's own pictures. Masks: 0 background, 1 to 30 objects, by the person's numbers, 255 no label; 255 throughout "
+        "where there is no mask."
     )
     HOMEPAGE = "https://arxiv.org/abs/1905.13539"
     CITATION = ""
@@ -137,6 +140,21 @@ class Folder(PhotographBuilder):
             for split in ("train", "val", "test")
         }
 
+    def _note_objects(self, mask: np.ndarray) -> None:
+        """Keeps the numbers of objects that occur, in any split."""
+        with self._lock:
+            self.info.metadata["objects"] = sorted({*self.info.metadata.get("objects", []), *objects(mask)})
+
+    @property
+    def classes(self):
+        return max(self.REGIONS, 1 + len(self.info.metadata.get("objects", [])))
+
+    def labels(self, mask):
+        ranks = np.arange(256, dtype=np.uint8)
+        for rank, number in enumerate(self.info.metadata.get("objects", []), start=1):
+            ranks[number] = rank
+        return ranks[mask]
+
     def _readable(self, folder: pathlib.Path, contents: Contents) -> Iterator[str]:
         """Names of the pictures that look readable; the others are reported, and so is where the masks are."""
         apart = beside = 0
@@ -164,6 +182,7 @@ class Folder(PhotographBuilder):
                 logging.warning("%s %s: left out.", folder / name, error)
                 return None
             mask = read_mask(contents.mask(name), image.size)
+            self._note_objects(mask)
             identifier = os.fsencode(name).decode("utf-8", "backslashreplace")
             return identifier, self._features(image, mask, identifier)
 

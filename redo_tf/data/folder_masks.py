@@ -32,20 +32,30 @@ def _holds_numbers(values: np.ndarray) -> bool:
     return known.size > 0 and 0 < known.max() <= LAST_OBJECT
 
 
+def _is_object(labels: np.ndarray) -> np.ndarray:
+    return (labels > 0) & (labels != UNLABELLED)
+
+
+def objects(labels: np.ndarray) -> List[int]:
+    """Which objects' numbers occur."""
+    return np.flatnonzero(np.bincount(labels[_is_object(labels)])).tolist()
+
+
 def _is_uniform(mask: Image.Image) -> bool:
     pixels = np.asarray(mask)
     return bool((pixels == pixels[0, 0]).all())
 
 
 def to_labels(mask: Image.Image) -> np.ndarray:
-    """A person's mask → labels uint8 [H, W]: 0 background, 1 object, 255 no label.
+    """A person's mask → labels uint8 [H, W]: 0 background, 1 and up objects, 255 no label.
 
     Read as labels if there is nothing above `LAST_OBJECT` but 255, and more than 0 and 255: each but these two is an
-    object's. Otherwise the object is what is lighter than mid-grey.
+    object's number. Otherwise the object is what is lighter than mid-grey.
 
-    In a picture with a palette the object is whatever is not black; but where its indices could be labels, or index 1 is used,
-    index 255 is no label, as in PASCAL VOC's, which number their objects from 1. Where the palette gives every pixel the grey
-    of its index the picture counts as a grey one.
+    In a picture with a palette the objects are whatever is not black; but where its indices could be labels, or index 1 is used,
+    index 255 is no label, as in PASCAL VOC's, which number their objects from 1. Indices that could be labels number the
+    objects, unless index 0 is one of them. Where the palette gives every pixel the grey of its index the picture counts as a
+    grey one.
 
     Of a cut-out, whose alpha channel has transparent pixels, the object is what is not transparent, whatever its colour.
 
@@ -59,22 +69,24 @@ def to_labels(mask: Image.Image) -> np.ndarray:
         if not opaque.all():
             return opaque.astype(np.uint8)
     labels = _palette_labels(mask) if mask.mode == "P" and not _is_grey(mask, np.asarray(mask)) else _grey_labels(mask)
-    if not (labels == 1).any() and not _is_uniform(mask):
+    if not _is_object(labels).any() and not _is_uniform(mask):
         raise PictureError(f"has several values, of which none is an object's (a light one, or a number from 1 to {LAST_OBJECT})")
     return labels
 
 
 def _palette_labels(mask: Image.Image) -> np.ndarray:
-    indices, labels = np.asarray(mask), np.asarray(mask.convert("RGB")).any(axis=-1).astype(np.uint8)
-    void = (indices == UNLABELLED) & (_holds_numbers(indices) or bool(np.any(indices == 1)))
-    return np.where(void, np.uint8(UNLABELLED), labels)
+    indices, coloured = np.asarray(mask), np.asarray(mask.convert("RGB")).any(axis=-1)
+    numbered = _holds_numbers(indices)
+    void = (indices == UNLABELLED) & (numbered or bool(np.any(indices == 1)))
+    numbers = indices if numbered and not coloured[indices == 0].any() else np.uint8(1)
+    return np.where(void, np.uint8(UNLABELLED), np.where(coloured, numbers, np.uint8(0)))
 
 
 def _grey_labels(mask: Image.Image) -> np.ndarray:
     wide = mask.mode == "I" or mask.mode.startswith("I;16")
     values = np.asarray(mask if wide else mask.convert("RGB").convert("L"))
     if _holds_numbers(values) and (wide or _is_grey(mask, values)):
-        return np.where(values == UNLABELLED, np.uint8(UNLABELLED), values > 0)
+        return values.astype(np.uint8)
     return (values > (32_767 if wide and values.max() > 255 else 127)).astype(np.uint8)
 
 

@@ -73,15 +73,6 @@ def members(name: str) -> List[str]:
     return names
 
 
-def regions(name: str) -> int:
-    """Natural number of regions of a data set or a mixture, background included.
-
-    Raises:
-      UserError: the data set is unknown.
-    """
-    return _DATASETS[members(name)[0]].REGIONS
-
-
 def dataset(name: str) -> Type[PictureBuilder]:
     """The builder of a data set."""
     return _DATASETS[name]

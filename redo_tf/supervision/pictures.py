@@ -1,6 +1,7 @@
 """Which pictures to learn from, to stop by and to score on: the three share none, and of LFW no person."""
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from typing import Dict, Iterator, List, Sequence, Tuple
 
@@ -71,7 +72,8 @@ def labelled_rows(pictures: data.Split) -> List[int]:
 
 def take(pictures: data.Split, rows: Sequence[int]) -> data.Split:
     """These pictures, in memory; they all have masks."""
-    return data.Split(pictures.images[rows], pictures.masks[rows], [pictures.ids[row] for row in rows])
+    return dataclasses.replace(
+        pictures, images=pictures.images[rows], masks=pictures.masks[rows], ids=[pictures.ids[row] for row in rows])
 
 
 def draw(rows: Sequence[int], count: int, seed: int) -> List[int]:

@@ -99,6 +99,33 @@ def test_every_kind_of_file_that_can_be_segmented_is_trained_on(photos, caplog):
     assert told.startswith(f"{photos / 'phone.heic'} is not a picture in one of the formats ")
 
 
+def test_objects_keep_their_order_whatever_their_numbers_and_whichever_a_picture_shows(photos):
+    """In all splits alike; of more objects than there can be regions the last ones are one."""
+    kinds = {3: [0, 7], 2: [0, 2, 255], 1: [0, 2, 9], 0: [0, 7, 9]}
+    for number, name in enumerate(NAMES):
+        values = np.resize(np.array(kinds[number % 4], np.uint8), (30, 40))
+        _save(photos / "masks" / f"{os.path.splitext(name)[0]}.png", values)
+    splits, _, masks = _all(photos)
+    ranks = {0: 0, 2: 1, 7: 2, 9: 3, 255: 255}
+    for number, name in enumerate(NAMES):
+        assert set(np.unique(masks[name])) == {ranks[value] for value in kinds[number % 4]}
+    for split in splits.values():
+        assert split.classes == 4
+        for regions, merged in ((5, 3), (4, 3), (3, 2), (2, 1)):
+            truth, classes = split.truth(regions)
+            assert classes == min(4, regions)
+            np.testing.assert_array_equal(truth, np.where(split.masks == 255, 255, np.minimum(split.masks, merged)))
+
+
+def test_a_folder_without_masks_or_with_black_and_white_ones_has_two_kinds_of_labels(photos):
+    assert {split.classes for split in _all(photos)[0].values()} == {2}
+    for name in NAMES:
+        _save(photos / "masks" / f"{os.path.splitext(name)[0]}.png")
+    splits, _, masks = _all(photos)
+    assert {split.classes for split in splits.values()} == {2}
+    assert set(_labelled(masks).values()) == {(0, 1)} and len(masks) == len(NAMES)
+
+
 @pytest.mark.parametrize("count", [0, 3])
 def test_too_few_pictures(tmp_path, count, leftovers):
     (tmp_path / "notes.txt").write_text("")

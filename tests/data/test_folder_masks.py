@@ -24,16 +24,16 @@ GREYS = [(grey, grey, grey) for grey in range(256)]
     (Image.fromarray(np.array([[0, 1, 255]], np.uint8)), [0, 1, 255]),  # Labels.
     (Image.fromarray(np.array([[0, 1, 1]], np.uint8)), [0, 1, 1]),
     (Image.fromarray(np.array([[0, 0, 0]], np.uint8)), [0, 0, 0]),
-    (Image.fromarray(np.array([[0, 1, 2, 30, 255]], np.uint8)), [0, 1, 1, 1, 255]),  # Of several objects.
-    (Image.fromarray(np.array([[0, 1, 2, 255]], np.uint16)), [0, 1, 1, 255]),
+    (Image.fromarray(np.array([[0, 1, 2, 30, 255]], np.uint8)), [0, 1, 2, 30, 255]),  # Of several objects.
+    (Image.fromarray(np.array([[0, 1, 2, 255]], np.uint16)), [0, 1, 2, 255]),
     (Image.fromarray(np.array([[0, 1, 31, 255]], np.uint8)), [0, 0, 0, 1]),  # No such number: grey.
-    (Image.fromarray(np.array([[0, 2]], np.uint8)), [0, 1]),  # Whichever objects a picture shows.
-    (Image.fromarray(np.array([[0, 2, 3, 255]], np.uint8)), [0, 1, 1, 255]),
-    (Image.fromarray(np.array([[2, 2, 2]], np.uint8)), [1, 1, 1]),
+    (Image.fromarray(np.array([[0, 2]], np.uint8)), [0, 2]),  # Whichever objects a picture shows.
+    (Image.fromarray(np.array([[0, 2, 3, 255]], np.uint8)), [0, 2, 3, 255]),
+    (Image.fromarray(np.array([[2, 2, 2]], np.uint8)), [2, 2, 2]),
     (Image.fromarray(np.array([[255, 255, 255]], np.uint8)), [1, 1, 1]),
     (Image.fromarray(np.array([[100, 100, 100]], np.uint8)), [0, 0, 0]),
-    (Image.fromarray(np.array([[0, 2, 30]], np.uint16)), [0, 1, 1]),
-    (Image.fromarray(np.array([[[0, 0, 0], [2, 2, 2], [255, 255, 255]]], np.uint8)), [0, 1, 255]),
+    (Image.fromarray(np.array([[0, 2, 30]], np.uint16)), [0, 2, 30]),
+    (Image.fromarray(np.array([[[0, 0, 0], [2, 2, 2], [255, 255, 255]]], np.uint8)), [0, 2, 255]),
     (Image.fromarray(np.array([[[0, 0, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)), [0, 0, 1]),  # Dark blue is no number.
     (Image.fromarray(np.array([[False, True, True]])), [0, 1, 1]),
     (Image.fromarray(np.array([[0, 40_000, 65_535]], np.uint16)), [0, 1, 1]),
@@ -43,16 +43,16 @@ GREYS = [(grey, grey, grey) for grey in range(256)]
     (Image.fromarray(np.array([[[9, 0], [9, 255]]], np.uint8), "LA"), [0, 1]),
     (Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255], [99, 99, 99]]], np.uint8)), [0, 1, 0]),
     (_with_palette([(255, 255, 255), (0, 0, 0), (255, 0, 0)]), [1, 0, 1]),  # The order of a palette means nothing.
-    (_with_palette([(0, 0, 0), (128, 0, 0), (0, 128, 0)]), [0, 1, 1]),
+    (_with_palette([(0, 0, 0), (128, 0, 0), (0, 128, 0)]), [0, 1, 2]),
     (_with_palette(VOC, [0, 1, 255]), [0, 1, 255]),  # The void between objects, …
-    (_with_palette(VOC, [0, 1, 2, 255]), [0, 1, 1, 255]),
-    (_with_palette(VOC, [0, 2, 255]), [0, 1, 255]),
+    (_with_palette(VOC, [0, 1, 2, 255]), [0, 1, 2, 255]),
+    (_with_palette(VOC, [0, 2, 255]), [0, 2, 255]),
     (_with_palette(VOC, [0, 31, 255]), [0, 1, 1]),  # … which is only known beside numbers, …
     (_with_palette(VOC, [0, 1, 31, 255]), [0, 1, 1, 255]),  # … or a 1 at least.
     (_with_palette(VOC[:2], [0, 1, 255]), [0, 1, 255]),  # Its colour may be missing.
     (_with_palette(GREYS, [0, 1, 255]), [0, 1, 255]),  # As without a palette.
-    (_with_palette(GREYS, [0, 1, 2, 255]), [0, 1, 1, 255]),
-    (_with_palette(GREYS, [0, 2, 255]), [0, 1, 255]),
+    (_with_palette(GREYS, [0, 1, 2, 255]), [0, 1, 2, 255]),
+    (_with_palette(GREYS, [0, 2, 255]), [0, 2, 255]),
     (_with_palette(GREYS, [0, 1, 100, 200, 255]), [0, 0, 0, 1, 1])])
 def test_what_a_mask_means(mask, labels):
     assert to_labels(mask).tolist() == [labels]

@@ -55,7 +55,7 @@ def test_a_mixture_follows_its_parts(archives, small_lfw):
 ])
 def test_what_cannot_be_mixed(name, message):
     with pytest.raises(UserError, match=message):
-        data.regions(name)
+        data.members(name)
 
 
 def test_a_mixture_is_configured_by_names_and_weights():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from redo_tf import data
+from redo_tf.data import loading
 from redo_tf.errors import UserError
 
 
@@ -23,7 +24,7 @@ def _indices(batches, count: int) -> dict:
 
 
 def test_known_names():
-    assert {name: data.regions(name) for name in data.NAMES} == {
+    assert {name: loading.dataset(name).REGIONS for name in data.NAMES} == {
         "shapes": 2, "c2mnist": 3, "lfw": 2, "cub": 2, "flowers": 2, "folder": 2}
 
 
