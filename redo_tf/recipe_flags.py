@@ -44,10 +44,10 @@ def resolve(dataset, recipe, assignments) -> configuration.Config:
     if config.data.weights is not None:
         mixture_shares(config.data.weights, len(data.members(config.data.dataset)))
     if config.train.begin_with is not None:
-        folders = run_folders.split(config.train.begin_with)
+        folders = run_folders.full(config.train.begin_with)
         if not folders:
             raise UserError(f"train.begin_with={config.train.begin_with} names no run: give a run's folder, or leave it out.")
-        config.train.begin_with = ",".join(map(os.path.abspath, folders))
+        config.train.begin_with = folders
     return config
 
 

@@ -8,7 +8,7 @@ from typing import Any, ContextManager, Dict, Iterator, List, Optional, Sequence
 
 from absl import logging
 
-from redo_tf import config as configuration
+from redo_tf import config as configuration, run_folders
 from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.files import exclusive, write_text
@@ -64,7 +64,7 @@ class Workdir:
                             "choose another --workdir.")
         if not (os.path.exists(self.file("config.json")) and self.has_begun()):
             return
-        old, new = configuration.flatten(self.load_config()), configuration.flatten(config)
+        old, new = (_with_full_paths(configuration.flatten(known)) for known in (self.load_config(), config))
         changed = [f"{name} is {old[name]} there and {value} here" for name, value in new.items()
                    if old[name] != value and name not in FREE_FIELDS]
         if changed:
@@ -210,3 +210,9 @@ def names_of(paths: Sequence[str]) -> List[str]:
     """The folders' own names where these tell them apart, otherwise the paths."""
     names = [os.path.basename(os.path.abspath(path)) for path in paths]
     return names if len(set(names)) == len(names) else list(paths)
+
+
+def _with_full_paths(fields: Dict[str, Any]) -> Dict[str, Any]:
+    """Fields of a configuration that may have been written before its paths were full ones."""
+    begin_with = fields["train.begin_with"]
+    return fields if begin_with is None else {**fields, "train.begin_with": run_folders.full(begin_with)}
