@@ -5,7 +5,7 @@ from typing import List
 
 from redo_tf.config import ModelConfig
 from redo_tf.models import Discriminator, Encoder, MaskNetwork, Redo, RegionGenerator
-from redo_tf.released_weights import begin_as_released
+from redo_tf.released_weights import begin_as
 
 
 def build_mask_network(config: ModelConfig) -> MaskNetwork:
@@ -29,6 +29,5 @@ def build_model(config: ModelConfig, image_size: int) -> Redo:
         Encoder(image_size, config.regions, config.latent_size, e.widths, e.attention, config.gain),
         image_size, config.latent_size)
     model.build()
-    if config.initialization == "released":
-        begin_as_released(model)
+    begin_as(config.initialization, model)
     return model

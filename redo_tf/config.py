@@ -53,7 +53,8 @@ class ModelConfig:
     """The four networks."""
     regions: int = 2  # n
     latent_size: int = 32  # d
-    initialization: str = "orthogonal"  # orthogonal (the paper's text) | released (that code's, on a GPU)
+    # orthogonal (the paper's text) | released (that code's on a GPU, with PyTorch 1.0) | released_pytorch_1.2 (or later)
+    initialization: str = "orthogonal"
     gain: float = 0.8  # of the orthogonal kernels
     mask_network: MaskNetworkConfig = dataclasses.field(default_factory=MaskNetworkConfig)
     generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)
@@ -132,7 +133,7 @@ class Config:
 CHOICES = {
     "data.resize": ("antialias", "nearest"),
     "model.mask_network.pooling_windows": ("equal", "adaptive", None),
-    "model.initialization": ("orthogonal", "released"),
+    "model.initialization": ("orthogonal", "released", "released_pytorch_1.2"),
     "model.generator.normalization": ("instance", "batch"),
     "objective.redraw": ("all", "one"),
     "objective.regions": ("mean", "worst"),

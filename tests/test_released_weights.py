@@ -62,6 +62,14 @@ def test_the_scales_of_the_mask_networks_norms_are_uniform_up_to_1(built):
     assert not np.concatenate([layer.offset.numpy() for layer in norms(built[1])]).any()
 
 
+def test_from_pytorch_1_2_on_those_scales_begin_at_1(built):
+    tf.keras.utils.set_random_seed(5)
+    newer = build_model(tiny.config("model.initialization=released_pytorch_1.2", *SETTINGS).model, 32)
+    assert (np.concatenate([layer.scale.numpy() for layer in norms(newer)]) == 1).all()
+    assert_uniform(np.concatenate([layer.kernel.numpy().ravel() * np.sqrt(fan_in(layer)) for layer in normalized(newer)]))
+    assert_uniform(np.concatenate([layer.bias.numpy() * np.sqrt(fan_in(layer)) for layer in biased(newer)]))
+
+
 def test_all_other_weights_are_as_before(built):
     changed = {id(weight) for weights in (
         [layer.kernel for layer in normalized(built[1])], [layer.bias for layer in biased(built[1])],

@@ -14,7 +14,7 @@ from redo_tf.errors import Diverged
 from redo_tf.evaluation import compile_segmenter, score
 from redo_tf.metrics import UNLABELLED
 from redo_tf.progress import bar
-from redo_tf.released_weights import begin_as_released
+from redo_tf.released_weights import begin_as
 from redo_tf.step import l2_decayed, to_model_range
 from redo_tf.supervision.pictures import batches
 
@@ -63,8 +63,7 @@ def train(config: Config, settings: Settings, training: data.Split, stopping: da
     tf.keras.utils.set_random_seed(seed)
     network = build_mask_network(config.model)
     network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
-    if config.model.initialization == "released":
-        begin_as_released(network)
+    begin_as(config.model.initialization, network)
     segment = compile_segmenter(network, config.data.image_size)
     optimizer = tf.keras.optimizers.legacy.Adam(settings.learning_rate)
 
