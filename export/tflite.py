@@ -129,12 +129,17 @@ def _write_together(contents: Dict[str, bytes]) -> None:
     """
     folder = os.path.dirname(os.path.abspath(next(iter(contents))))
     os.makedirs(folder, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".exporting-") as unfinished:
-        whole = {path: os.path.join(unfinished, os.path.basename(path)) for path in contents}
-        for path, content in contents.items():
-            write_whole(whole[path], content)
-        for path in contents:
-            os.replace(whole[path], path)
+    path = folder
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".exporting-") as unfinished:
+            whole = {path: os.path.join(unfinished, os.path.basename(path)) for path in contents}
+            for path, content in contents.items():
+                write_whole(whole[path], content)
+            for path in contents:
+                os.replace(whole[path], path)
+    except OSError as error:
+        error.filename = path  # Not the unfinished one.
+        raise
 
 
 def _calibrated(config: Config, network: MaskNetwork, order, data_dir: Optional[str]) -> Precision:

@@ -134,8 +134,8 @@ def verify(path: str, workdir: Workdir, data_dir: Optional[str], runtime: str, p
         raise UserError(f"{path} is not of the run {workdir.path}: regions or sizes differ; check --workdir.")
     split = data.load_configured(config.data, "val", data_dir)
     chosen = np.linspace(0, len(split.images) - 1, min(pictures, len(split.images))).astype(int)
-    masks, classes = split.truth(run.regions)
-    results = compare(exported, run, np.asarray(split.images[chosen]), masks if masks is None else masks[chosen], classes)
+    results = compare(exported, run, np.asarray(split.images[chosen]), split.truth(run.regions, chosen),
+                      split.scored_classes(run.regions))
     kind = {name: exported.card.get(name) for name in ("format", "quantize")}
     return {"model": path, **kind, "runtime": runtime, **results,
             "latency": latencies(exported.path, runtime, arithmetic(config))}

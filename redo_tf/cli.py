@@ -28,6 +28,7 @@ ADVICE = {
     **dict.fromkeys([errno.ENOTDIR, errno.EEXIST], "a file is where a folder should be; choose another path"),
     errno.EISDIR: "that is a folder; name a file in it",
 }
+PATHS_AND_NAMES = {"config", "data_dir", "dataset", "input", "mask_dir", "model", "output", "workdir"}
 COMMANDS = {
     "train": "redo_tf.train",
     "evaluate": "redo_tf.evaluate",
@@ -56,6 +57,9 @@ def _parse_flags(arguments: List[str], first_word: Optional[str]) -> List[str]:
         rest = flags.FLAGS(arguments)
     except flags.Error as error:
         raise UserError(f"{error} (--help lists the flags.)") from error
+    for name in sorted(PATHS_AND_NAMES.intersection(flags.FLAGS)):
+        if flags.FLAGS[name].value == "":  # A script whose variable is not set would else go on with the default.
+            raise UserError(f"--{name}= is empty: give it a value, or leave it out for the default.")
     if len(rest) > 1:
         raise UserError(f"Not understood: {' '.join(rest[1:])} (flags have the form --name=value; --help lists them.)")
     return rest

@@ -41,20 +41,21 @@ def evaluate(segment: SegmentFunction, pictures: data.Split, regions: int, batch
       wins, `border_shares`: how much of the pictures' border lies in it, the same; `order`: the regions in the labels'
       order, background first, and `ordered_by`, masks or border; with masks also the scores of `metrics.scores`.
     """
-    masks, classes = pictures.truth(regions)
+    classes = pictures.scored_classes(regions)
     sizes, areas, borders, counts, first = [], [], [], [], 0
     for images in evaluation_batches(pictures.images, batch_size=batch_size):
         labels, soft = (values.numpy() for values in segment(images))
         sizes.append(soft)
         areas.append(metrics.areas(labels, regions))
         borders.append(metrics.border_areas(labels, regions))
-        if masks is not None:
-            counts.append(metrics.confusion(np.asarray(masks[first:first + len(images)]), labels, classes, regions))
+        if pictures.masks is not None:
+            truth = pictures.truth(regions, slice(first, first + len(images)))
+            counts.append(metrics.confusion(truth, labels, classes, regions))
         first += len(images)
     areas, borders = sum(areas), sum(borders)
     results = {"region_sizes": np.concatenate(sizes).mean(0).tolist(),
                "label_shares": (areas / areas.sum()).tolist(), "border_shares": (borders / borders.sum()).tolist()}
-    if masks is not None:
+    if counts:
         counts = np.concatenate(counts)
         results.update(order=metrics.order_by_masks(counts), ordered_by="masks", **metrics.scores(counts))
     else:

@@ -15,7 +15,7 @@ try:
 except ImportError:  # Not on Windows: nothing is locked there.
     fcntl = None
 
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # What file systems say that have none, as some over a network.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)  # What file systems say that have none, as some over a network.
 
 
 def write_whole(path: str, content: bytes) -> None:

@@ -19,20 +19,12 @@ flags.DEFINE_string("config", None, "Recipe: a Python file with get_config(), or
 flags.DEFINE_multi_string("set", [], "Overrides a configuration field: --set train.batch_size=16. May be repeated.")
 
 
-def _refuse_empty(**flags_given) -> None:
-    """A script whose variable is not set would else train with the default, and write to it."""
-    for name, value in flags_given.items():
-        if value == "":
-            raise UserError(f"--{name}= is empty: give it a value, or leave it out for the default.")
-
-
 def resolve(dataset, recipe, assignments) -> configuration.Config:
-    """Recipe, then data set, then overrides; validated, with the full paths of the runs to begin with.
+    """Recipe, then data set, then overrides; validated.
 
     Raises:
       UserError: any of them is not right.
     """
-    _refuse_empty(dataset=dataset, config=recipe)
     _check_dataset(dataset or "shapes")
     config = load_recipe(recipe or (dataset or "shapes").split("+")[0])
     if dataset:
@@ -44,10 +36,8 @@ def resolve(dataset, recipe, assignments) -> configuration.Config:
     if config.data.weights is not None:
         mixture_shares(config.data.weights, len(data.members(config.data.dataset)))
     if config.train.begin_with is not None:
-        folders = run_folders.full(config.train.begin_with)
-        if not folders:
+        if not run_folders.split(config.train.begin_with):
             raise UserError(f"train.begin_with={config.train.begin_with} names no run: give a run's folder, or leave it out.")
-        config.train.begin_with = folders
     return config
 
 
@@ -59,7 +49,6 @@ def config_from_flags() -> configuration.Config:
     Raises:
       UserError: any of the flags is not right.
     """
-    _refuse_empty(workdir=cli.WORKDIR.value, data_dir=cli.DATA_DIR.value, mask_dir=cli.MASK_DIR.value)
     masks = [f"data.mask_dir={os.path.abspath(cli.MASK_DIR.value)!r}"] if cli.MASK_DIR.value else []
     config = resolve(FLAGS.dataset, FLAGS.config, masks + FLAGS.set)
     if config.train.intra_op_threads:

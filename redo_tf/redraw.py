@@ -42,7 +42,7 @@ def main() -> None:
     masks = redrawer.masks(images)
     left = [("input", [images])]
     if split.masks is not None:
-        left.append(("true\nmask", [colour_labels(np.asarray(split.masks[:FLAGS.images]))]))
+        left.append(("true\nmask", [colour_labels(split.truth(redrawer.regions, slice(FLAGS.images)))]))
     left.append(("inferred\nmask", [blend_masks(masks)]))
     titles = [f"{name}\nredrawn" for name in label_names(redrawer.regions)]
 

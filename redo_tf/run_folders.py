@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import List
+from typing import List, Optional
 
 
 def split(text: str) -> List[str]:
@@ -10,6 +10,8 @@ def split(text: str) -> List[str]:
     return [text] if os.path.exists(text) else [part.strip() for part in text.split(",") if part.strip()]
 
 
-def full(text: str) -> str:
-    """The same word with full paths."""
-    return ",".join(map(os.path.abspath, split(text)))
+def same(one: Optional[str], other: Optional[str]) -> bool:
+    """Whether both name the same folders: as they are written, as after a project has moved, or by their full paths."""
+    if one is None or other is None:
+        return one == other
+    return any(list(map(path, split(one))) == list(map(path, split(other))) for path in (os.path.normpath, os.path.abspath))

@@ -55,8 +55,8 @@ def segment_split(network: Trained, split: str, data_dir: Optional[str]) -> Scor
     pictures = network.load(split, data_dir)
     regions = np.concatenate([
         network.segment(images)[0].numpy() for images in evaluation_batches(pictures.images, batch_size=BATCH)])
-    truth, classes = pictures.truth(network.regions)
-    counts = metrics.confusion(truth, regions, classes, network.regions)
+    truth = pictures.truth(network.regions)
+    counts = metrics.confusion(truth, regions, pictures.scored_classes(network.regions), network.regions)
     labelled = np.flatnonzero(counts.sum((1, 2)))
     return ScoredMasks(
         metrics.scores(counts), np.asarray(pictures.images)[labelled], truth[labelled],

@@ -14,7 +14,8 @@ picture NAME.jpg the output folder gets
 
 in the tree of the input folder. The same command continues after an interruption: pictures whose results by this model
 are whole and stand in index.jsonl are skipped. A picture that cannot be read is reported and skipped, and so is one whose
-results would replace another picture's, as of two folders' IMG_1.jpg.
+results would replace another picture's, as of two folders' IMG_1.jpg. Of a folder, masks of its pictures, in masks/ or as
+NAME_mask.png, are left out.
 
 Exit code: how many pictures failed and how many folders could not be read, at most 125, hence 0 when all succeeded. A
 mistake in the command ends with 2 as well; it is told in a single sentence, and no picture is segmented. So it is when

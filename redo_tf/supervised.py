@@ -125,7 +125,7 @@ def main() -> None:
     if len(data.members(dataset)) > 1:
         raise UserError(f"Supervised training takes one data set, not {dataset}: choose one of them.")
     splits = {split: data.load_configured(config.data, split, cli.DATA_DIR.value) for split in data.SPLITS}
-    classes = splits["train"].classes
+    classes = splits["train"].scored_classes(config.model.regions)
     if config.model.regions != classes:
         raise UserError(f"{dataset} has {classes} kinds of labels and the recipe model.regions="
                         f"{config.model.regions}: give --set model.regions={classes}.")
@@ -138,7 +138,7 @@ def main() -> None:
     sizes = {part: len(rows) for part, (_, rows) in parts.items()}
     logging.info("Pictures with masks: %s.", ", ".join(
         f"{sizes[part]} of {parts[part][0]} for {part}" for part in ("training", "stopping", "scoring")))
-    stopping, scoring = (take(splits[parts[part][0]], parts[part][1]) for part in ("stopping", "scoring"))
+    stopping, scoring = (take(splits[parts[part][0]], parts[part][1], classes) for part in ("stopping", "scoring"))
     reference = reference_scores(REFERENCE.value, config, scoring) if REFERENCE.value else None
     folder = runs.folder_of("supervised", config)
     claim(folder, config, settings, {split: pictures.fingerprint() for split, pictures in splits.items()})
@@ -146,7 +146,7 @@ def main() -> None:
     results = []
     for count in counts:
         for seed in range(config.seed, config.seed + SEEDS.value):
-            training = take(splits[training_split], draw(training_rows, count, seed))
+            training = take(splits[training_split], draw(training_rows, count, seed), classes)
             results.append(trained(folder, config, settings, training, stopping, scoring, seed))
     summary, level = summarize(results), reference and reference["scoring"]
     write_whole(folder.file("supervised.png"), plot(

@@ -265,7 +265,7 @@ class Trainer:
 
     def _write_samples(self, step: int) -> None:
         images = np.asarray(self.val.images[:SAMPLE_ROWS])
-        truth = None if self.val.masks is None else np.asarray(self.val.masks[:SAMPLE_ROWS])
+        truth = self.val.truth(self.model.regions, slice(SAMPLE_ROWS))
         latents = tf.random.stateless_normal(
             [1, self.model.regions, self.model.latent_size], [self.config.seed, 0])
         masks, redrawn = self.redraw(tf.constant(images), tf.repeat(latents, len(images), axis=0))

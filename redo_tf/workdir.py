@@ -64,9 +64,10 @@ class Workdir:
                             "choose another --workdir.")
         if not (os.path.exists(self.file("config.json")) and self.has_begun()):
             return
-        old, new = (_with_full_paths(configuration.flatten(known)) for known in (self.load_config(), config))
+        old, new = configuration.flatten(self.load_config()), configuration.flatten(config)
         changed = [f"{name} is {old[name]} there and {value} here" for name, value in new.items()
-                   if old[name] != value and name not in FREE_FIELDS]
+                   if old[name] != value and name not in FREE_FIELDS
+                   and not (name == "train.begin_with" and run_folders.same(old[name], value))]
         if changed:
             more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
             kept = [f"--set {name}={old[name]}" for name in PROCESSOR_FIELDS if old[name] != new[name]]
@@ -210,9 +211,3 @@ def names_of(paths: Sequence[str]) -> List[str]:
     """The folders' own names where these tell them apart, otherwise the paths."""
     names = [os.path.basename(os.path.abspath(path)) for path in paths]
     return names if len(set(names)) == len(names) else list(paths)
-
-
-def _with_full_paths(fields: Dict[str, Any]) -> Dict[str, Any]:
-    """Fields of a configuration that may have been written before its paths were full ones."""
-    begin_with = fields["train.begin_with"]
-    return fields if begin_with is None else {**fields, "train.begin_with": run_folders.full(begin_with)}

@@ -94,7 +94,7 @@ def test_many_differences_are_counted(tmp_path):
 def test_every_field_that_can_change_a_weight_is_compared(tmp_path, name):
     old = flatten(Config())[name]
     if old is None:
-        new = {"data.weights": (1.0, 2.0), "train.begin_with": "/runs/other"}[name]
+        new = {"data.weights": (1.0, 2.0), "train.begin_with": "runs/other"}[name]
     else:
         new = {bool: lambda: not old, int: lambda: old + 1, float: lambda: old / 2 + 0.1, str: lambda: old + "x",
                tuple: lambda: old + (1,)}[type(old)]()
@@ -115,12 +115,16 @@ def test_other_pictures_are_refused_and_nothing_changes(tmp_path):
     claim(workdir, config(), restart=True, pictures={"train": "9 pictures, cc", "val": "1 pictures, bb"})
 
 
-def test_runs_to_begin_with_are_the_same_by_whatever_path(tmp_path, monkeypatch):
-    """Configurations of earlier versions hold what was typed."""
-    monkeypatch.chdir(tmp_path)
-    workdir = trained(tmp_path / "run", train__begin_with="a, b/")
-    workdir.check(config(train__begin_with=f"{tmp_path / 'a'},{tmp_path / 'b'}"))
-    assert "train.begin_with is " in refusal(workdir.check, config(train__begin_with=str(tmp_path / "a")))
+def test_runs_to_begin_with_are_the_same_by_whatever_path_and_in_a_project_that_moved(tmp_path, monkeypatch):
+    (tmp_path / "A").mkdir()
+    monkeypatch.chdir(tmp_path / "A")
+    trained("run", train__begin_with="a, b/")
+    for same in ("a,b", f"{tmp_path / 'A' / 'a'}/,{tmp_path / 'A' / 'b'}"):
+        Workdir("run").check(config(train__begin_with=same))
+    os.rename(tmp_path / "A", tmp_path / "B")
+    monkeypatch.chdir(tmp_path / "B")
+    Workdir("run").check(config(train__begin_with="./a/,b"))
+    assert "train.begin_with is a, b/ there and a here" in refusal(Workdir("run").check, config(train__begin_with="a"))
 
 
 def test_what_recipes_choose_by_the_processor_is_told_as_flags(tmp_path):

@@ -55,6 +55,13 @@ def prepare(pictures, output):
     output.mkdir(parents=True, exist_ok=True)
 
 
+def write(path, content):
+    try:
+        path.write_bytes(content)
+    except OSError as error:  # Of a full disk the system does not name the file.
+        sys.exit(f"{path}: {error.strerror}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://localhost:8501", help="the server (default: %(default)s)")
@@ -71,9 +78,9 @@ def main():
                 (result,) = segment(options.url, options.model, [file])
             except (RuntimeError, OSError) as error:
                 sys.exit(f"{options.url}, {picture}: {error}")
-            (options.output / f"{picture.stem}_mask.png").write_bytes(result["mask_png_bytes"])
+            write(options.output / f"{picture.stem}_mask.png", result["mask_png_bytes"])
             if options.labels:
-                (options.output / f"{picture.stem}_labels.png").write_bytes(result["label_png_bytes"])
+                write(options.output / f"{picture.stem}_labels.png", result["label_png_bytes"])
     except OSError as error:
         sys.exit(f"{error.filename}: {error.strerror}")
 

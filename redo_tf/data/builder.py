@@ -69,11 +69,15 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Class attributes of a data set, beside TFDS's own:
       REGIONS: natural number of regions n, background included.
+      MERGEABLE: see `cache.Split`.
+      LARGEST_LABEL: in prepared examples, beside 255; None for n − 1.
       SOURCES: the files it is made from, or None if it is generated.
       DESCRIPTION, HOMEPAGE, CITATION: for the TFDS documentation.
     """
 
     REGIONS: ClassVar[int] = 2
+    MERGEABLE: ClassVar[bool] = False
+    LARGEST_LABEL: ClassVar[Optional[int]] = None
     SOURCES: ClassVar[Optional[Sources]] = None
     DESCRIPTION: ClassVar[str]
     HOMEPAGE: ClassVar[str]
@@ -122,7 +126,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     encoding="zlib",
                     doc=describe(
                         desc="Region of each pixel: 0 background, 1 and up objects, 255 no label.",
-                        value_range=f"0…{self.REGIONS - 1}, 255",
+                        value_range=f"0…{self.LARGEST_LABEL or self.REGIONS - 1}, 255",
                     ),
                 ),
                 "id": tfds.features.Text(doc=describe(desc="Name of the picture, unique in the data set.")),

@@ -45,6 +45,7 @@ class Split:
       ids: N names.
       parts: how many pictures come from each data set of a mixture, in order; empty for a single one.
       classes: K, number of labels, background included.
+      mergeable: whether of more objects than there can be regions the last ones are one, as in a person's own masks.
     """
 
     images: np.ndarray
@@ -52,13 +53,19 @@ class Split:
     ids: Sequence[str]
     parts: Tuple[int, ...] = ()
     classes: int = 2
+    mergeable: bool = False
 
-    def truth(self, regions: int) -> Tuple[Optional[np.ndarray], int]:
-        """The masks, and K, by which n regions are scored: of more objects than there can be regions the last ones are one."""
-        if self.masks is None or self.classes <= regions:
-            return self.masks, self.classes
-        masks = np.asarray(self.masks)
-        return np.where(masks == UNLABELLED, masks, np.minimum(masks, regions - 1)), regions
+    def scored_classes(self, regions: int) -> int:
+        """K of the labels that `truth` gives."""
+        return min(self.classes, regions) if self.mergeable else self.classes
+
+    def truth(self, regions: int, rows: Any = slice(None)) -> Optional[np.ndarray]:
+        """The masks of some rows, in memory, by which n regions are scored; None if there are no masks."""
+        if self.masks is None:
+            return None
+        labels = np.arange(256, dtype=np.uint8)
+        labels[self.scored_classes(regions):UNLABELLED] = self.scored_classes(regions) - 1
+        return labels[self.masks[rows]]
 
     def fingerprint(self) -> str:
         """How many pictures, and a hash of their names and of a few dozen pictures themselves: tells splits apart."""
@@ -223,7 +230,7 @@ def find_split(
 ) -> Optional[Split]:
     """The split if it is cached; arguments as for `cached_split`."""
     found = _find(_folders(builder, roots), split, size, resize_name, dict(builder.info.metadata))
-    return found and dataclasses.replace(found, classes=builder.classes)
+    return found and dataclasses.replace(found, classes=builder.classes, mergeable=builder.MERGEABLE)
 
 
 def cached_split(
@@ -245,7 +252,7 @@ def cached_split(
         _folders(builder, roots), split, size, resize_name, dict(builder.info.metadata),
         builder.info.splits[split].num_examples, _resized(builder, split, size, resize_name),
         f"{builder.name} {split} at {size} pixels")
-    return dataclasses.replace(found, classes=builder.classes)
+    return dataclasses.replace(found, classes=builder.classes, mergeable=builder.MERGEABLE)
 
 
 def _one_after_another(parts: Dict[str, Split], size: int) -> Rows:

@@ -20,7 +20,7 @@ from PIL import Image
 from redo_tf import decoding
 from redo_tf.data import picture_tree
 from redo_tf.data.builder import PhotographBuilder, short_side
-from redo_tf.data.folder_masks import BESIDE, Contents, masks_among, objects, read_mask
+from redo_tf.data.folder_masks import BESIDE, LAST_OBJECT, Contents, masks_among, objects, read_mask
 from redo_tf.data.parallel import ordered_map
 from redo_tf.decoding import PictureError
 from redo_tf.errors import UserError
@@ -99,6 +99,8 @@ class Folder(PhotographBuilder):
         "6.0.0": "Objects keep their numbers.",
     }
     SOURCES = Tree()
+    MERGEABLE = True
+    LARGEST_LABEL = LAST_OBJECT
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Name the folder of the pictures as --manual_dir."
     DESCRIPTION = (
         "A person's own pictures. Masks: 0 background, 1 to 30 objects, by the person's numbers, 255 no label; 255 throughout "
@@ -135,15 +137,18 @@ class Folder(PhotographBuilder):
                 f"{folder} holds {len(division)} readable pictures ({', '.join(picture_tree.EXTENSIONS)}), and "
                 f"{FEWEST_PICTURES} are the fewest to train on: add more, or name another folder with --data_dir=FOLDER."
             )
+        numbered = contents.are_numbered()
         return {
-            split: self._with_bar(split, division.sizes[split], self._generate_examples(folder, contents, split, division))
+            split: self._with_bar(
+                split, division.sizes[split], self._generate_examples(folder, contents, split, division, numbered))
             for split in ("train", "val", "test")
         }
 
     def _note_objects(self, mask: np.ndarray) -> None:
         """Keeps the numbers of objects that occur, in any split."""
-        with self._lock:
-            self.info.metadata["objects"] = sorted({*self.info.metadata.get("objects", []), *objects(mask)})
+        found = objects(mask)
+        with self._lock:  # Pictures are worked on by several threads.
+            self.info.metadata["objects"] = sorted({*self.info.metadata.get("objects", []), *found})
 
     @property
     def classes(self):
@@ -174,14 +179,15 @@ class Folder(PhotographBuilder):
         if beside:
             logging.info("Pictures with a mask beside them, NAME%s: %d.", BESIDE, beside)
 
-    def _generate_examples(self, folder: pathlib.Path, contents: Contents, split: str, division: picture_tree.Division):
+    def _generate_examples(self, folder: pathlib.Path, contents: Contents, split: str, division: picture_tree.Division,
+                           numbered: bool):
         def example(name):
             try:
                 image = read_picture(folder / name)
             except PictureError as error:  # Its head was in order.
                 logging.warning("%s %s: left out.", folder / name, error)
                 return None
-            mask = read_mask(contents.mask(name), image.size)
+            mask = read_mask(contents.mask(name), image.size, numbered)
             self._note_objects(mask)
             identifier = os.fsencode(name).decode("utf-8", "backslashreplace")
             return identifier, self._features(image, mask, identifier)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
-from typing import Callable, Iterable, Iterator, Optional, Sequence
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence
 
 import numpy as np
 from absl import logging
@@ -19,11 +20,22 @@ from redo_tf.photos.drawing import is_result
 MASKS = "masks"  # A folder of masks that lies among the pictures.
 BESIDE = "_mask"  # Ends the name of a mask that lies beside its picture.
 LAST_OBJECT = 30  # The highest number of an object in a mask; what is above is a grey.
+LOOKED_AT = 100  # Masks that tell whether a folder's hold greys.
 
 
 def _is_grey(mask: Image.Image, values: np.ndarray) -> bool:
     """Whether every pixel is shown as the grey of its value."""
     return bool((np.asarray(mask.convert("RGB")) == values[..., None]).all())
+
+
+def _is_wide(mask: Image.Image) -> bool:
+    return mask.mode == "I" or mask.mode.startswith("I;16")
+
+
+def _is_colourless(mask: Image.Image) -> bool:
+    """Whether every pixel is shown as some grey."""
+    pixels = np.asarray(mask if _is_wide(mask) else mask.convert("RGB"))
+    return _is_wide(mask) or bool((pixels == pixels[..., :1]).all())
 
 
 def _holds_numbers(values: np.ndarray) -> bool:
@@ -46,16 +58,16 @@ def _is_uniform(mask: Image.Image) -> bool:
     return bool((pixels == pixels[0, 0]).all())
 
 
-def to_labels(mask: Image.Image) -> np.ndarray:
+def to_labels(mask: Image.Image, numbered: bool = True) -> np.ndarray:
     """A person's mask → labels uint8 [H, W]: 0 background, 1 and up objects, 255 no label.
 
-    Read as labels if there is nothing above `LAST_OBJECT` but 255, and more than 0 and 255: each but these two is an
+    Read as labels, where masks are `numbered`, if there is nothing above `LAST_OBJECT` but 255, and more than 0 and 255: each but these two is an
     object's number. Otherwise the object is what is lighter than mid-grey.
 
     In a picture with a palette the objects are whatever is not black; but where its indices could be labels, or index 1 is used,
     index 255 is no label, as in PASCAL VOC's, which number their objects from 1. Indices that could be labels number the
-    objects, unless index 0 is one of them. Where the palette gives every pixel the grey of its index the picture counts as a
-    grey one.
+    objects, unless index 0 is one of them, or all colours are greys, as at soft edges. Where the palette gives every pixel the
+    grey of its index the picture counts as a grey one.
 
     Of a cut-out, whose alpha channel has transparent pixels, the object is what is not transparent, whatever its colour.
 
@@ -68,8 +80,9 @@ def to_labels(mask: Image.Image) -> np.ndarray:
         opaque = np.asarray(mask.getchannel("A")) > 127
         if not opaque.all():
             return opaque.astype(np.uint8)
-    labels = _palette_labels(mask) if mask.mode == "P" and not _is_grey(mask, np.asarray(mask)) else _grey_labels(mask)
-    if not _is_object(labels).any() and not _is_uniform(mask):
+    of_palette = mask.mode == "P" and not _is_grey(mask, np.asarray(mask))
+    labels = _palette_labels(mask) if of_palette else _grey_labels(mask, numbered)
+    if not _is_object(labels).any() and not _is_uniform(mask) and (numbered or not _is_colourless(mask)):
         raise PictureError(f"has several values, of which none is an object's (a light one, or a number from 1 to {LAST_OBJECT})")
     return labels
 
@@ -78,14 +91,17 @@ def _palette_labels(mask: Image.Image) -> np.ndarray:
     indices, coloured = np.asarray(mask), np.asarray(mask.convert("RGB")).any(axis=-1)
     numbered = _holds_numbers(indices)
     void = (indices == UNLABELLED) & (numbered or bool(np.any(indices == 1)))
-    numbers = indices if numbered and not coloured[indices == 0].any() else np.uint8(1)
+    numbers = indices if numbered and not coloured[indices == 0].any() and not _is_colourless(mask) else np.uint8(1)
     return np.where(void, np.uint8(UNLABELLED), np.where(coloured, numbers, np.uint8(0)))
 
 
-def _grey_labels(mask: Image.Image) -> np.ndarray:
-    wide = mask.mode == "I" or mask.mode.startswith("I;16")
-    values = np.asarray(mask if wide else mask.convert("RGB").convert("L"))
-    if _holds_numbers(values) and (wide or _is_grey(mask, values)):
+def _values(mask: Image.Image) -> np.ndarray:
+    return np.asarray(mask if _is_wide(mask) else mask.convert("RGB").convert("L"))
+
+
+def _grey_labels(mask: Image.Image, numbered: bool) -> np.ndarray:
+    wide, values = _is_wide(mask), _values(mask)
+    if numbered and _holds_numbers(values) and (wide or _is_grey(mask, values)):
         return values.astype(np.uint8)
     return (values > (32_767 if wide and values.max() > 255 else 127)).astype(np.uint8)
 
@@ -161,8 +177,26 @@ class Contents:
         return self.mask_apart(name) or self.mask_beside(name)
 
 
-def read_mask(path: Optional[pathlib.Path], size) -> np.ndarray:
-    """Labels uint8 [H, W] of a picture of (W, H) `size`; 255 throughout where there is no mask, or none that will do."""
+    def are_numbered(self) -> bool:
+        """Whether grey masks may hold objects' numbers: not where, of some masks, one has another grey. Then dark greys are
+        little probability of an object."""
+        masks = (path for path in map(self.mask, self.pictures()) if path)
+        return not any(map(_has_other_greys, itertools.islice(masks, LOOKED_AT)))
+
+
+def _has_other_greys(path: pathlib.Path) -> bool:
+    try:
+        with Image.open(path, formats=decoding.FORMATS) as mask:
+            values = _values(mask)
+            return mask.mode in ("1", "L", "RGB") and _is_colourless(mask) and bool(
+                ((values > LAST_OBJECT) & (values < UNLABELLED)).any())
+    except Exception:  # `read_mask` says how it is damaged.
+        return False
+
+
+def read_mask(path: Optional[pathlib.Path], size, numbered: bool = True) -> np.ndarray:
+    """Labels uint8 [H, W] of a picture of (W, H) `size`; 255 throughout where there is no mask, or none that will do.
+    `numbered` as for `to_labels`."""
     unlabelled = np.full(size[::-1], UNLABELLED, np.uint8)
     if path is None:
         return unlabelled
@@ -172,7 +206,7 @@ def read_mask(path: Optional[pathlib.Path], size) -> np.ndarray:
             mask = decoding.upright(mask, decoding.turn_of(mask))
             if mask.size != size:
                 raise PictureError(f"has {mask.width}×{mask.height} pixels and its picture {size[0]}×{size[1]}")
-            return to_labels(mask)
+            return to_labels(mask, numbered)
     except PictureError as error:
         reason = str(error)
     except Exception as error:  # Decoders fail in many ways.

@@ -13,7 +13,7 @@ from typing import BinaryIO, Callable, Iterable, List, Optional, Tuple
 from absl import logging
 
 from redo_tf.data.folder_masks import Contents, masks_among
-from redo_tf.data.picture_tree import EXTENSIONS, OnError
+from redo_tf.data.picture_tree import EXTENSIONS, OnError, walk
 from redo_tf.errors import UserError
 from redo_tf.photos.drawing import is_result
 
@@ -36,7 +36,8 @@ def find(source: str, listing: BinaryIO, on_error: Optional[OnError] = None) -> 
 
     Args:
       source: a file; a folder: pictures in it and below, by their suffixes, but for hidden ones and for masks of the
-        others, as training tells them, through links as well; a glob (** for folders at any depth): all files that match; or `-`: all files that are listed.
+        others, as training tells them, through links as well; a glob (** for folders at any depth): all files that match;
+        or `-`: all files that are listed.
       listing: for `-`, paths, one a line or separated by zero bytes.
       on_error: told of folders in or below a folder that cannot be read.
 
@@ -61,7 +62,7 @@ def find(source: str, listing: BinaryIO, on_error: Optional[OnError] = None) -> 
         raise UserError(f"There is nothing at --input={source}: name a picture, a folder, a glob, or - for a list on "
                         "stdin.")
     results, paths = _parted(dict.fromkeys(map(os.path.abspath, paths)), is_result)
-    if results and not paths:
+    if not paths and (results or os.path.isdir(source) and any(walk(pathlib.Path(source)))):
         raise UserError(f"All that is found for --input={source} are results of this command: name the pictures that they were "
                         "made of.")
     if not paths:

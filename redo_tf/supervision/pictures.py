@@ -70,10 +70,11 @@ def labelled_rows(pictures: data.Split) -> List[int]:
     return [row for row, mask in enumerate(pictures.masks) if np.any(mask != UNLABELLED)]
 
 
-def take(pictures: data.Split, rows: Sequence[int]) -> data.Split:
-    """These pictures, in memory; they all have masks."""
+def take(pictures: data.Split, rows: Sequence[int], regions: int) -> data.Split:
+    """These pictures, in memory, with the labels that n regions learn; they all have masks."""
     return dataclasses.replace(
-        pictures, images=pictures.images[rows], masks=pictures.masks[rows], ids=[pictures.ids[row] for row in rows])
+        pictures, images=pictures.images[rows], masks=pictures.truth(regions, rows), ids=[pictures.ids[row] for row in rows],
+        classes=pictures.scored_classes(regions))
 
 
 def draw(rows: Sequence[int], count: int, seed: int) -> List[int]:

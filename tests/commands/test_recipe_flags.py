@@ -29,22 +29,10 @@ def test_every_data_set_has_a_recipe_of_its_name(name):
     assert resolve(name, None, []).data.dataset == name
 
 
-@pytest.mark.parametrize("dataset, recipe, name", [("", None, "dataset"), ("shapes", "", "config")])
-def test_an_empty_flag_is_no_flag_left_out(dataset, recipe, name):
-    with pytest.raises(UserError, match=f"^--{name}= is empty: give it a value, or leave it out for the default.$"):
-        resolve(dataset, recipe, [])
-
-
-def test_runs_to_begin_with_have_their_full_paths(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_runs_to_begin_with_are_named():
     begins_with = lambda text: resolve(None, None, [f"train.begin_with={text}"]).train.begin_with
-    run = os.path.join(os.getcwd(), "runs", "a")
-    for text in ("runs/a", "runs/a/", "./runs/../runs/a", run, "runs/a,"):
-        assert begins_with(text) == run
-    assert begins_with("runs/a, b") == f"{run},{os.getcwd()}/b"
+    assert begins_with("runs/a, b") == "runs/a, b"  # As typed: a project may move.
     assert begins_with("None") is None
-    os.makedirs("with,comma/run")
-    assert begins_with("with,comma/run") == f"{os.getcwd()}/with,comma/run"
     for empty in ("", ",", " "):
         with pytest.raises(UserError, match=f"^train.begin_with={empty} names no run: give a run's folder, or leave it out"):
             begins_with(empty)

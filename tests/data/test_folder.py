@@ -111,10 +111,22 @@ def test_objects_keep_their_order_whatever_their_numbers_and_whichever_a_picture
         assert set(np.unique(masks[name])) == {ranks[value] for value in kinds[number % 4]}
     for split in splits.values():
         assert split.classes == 4
-        for regions, merged in ((5, 3), (4, 3), (3, 2), (2, 1)):
-            truth, classes = split.truth(regions)
-            assert classes == min(4, regions)
-            np.testing.assert_array_equal(truth, np.where(split.masks == 255, 255, np.minimum(split.masks, merged)))
+        for regions, last in ((5, 3), (4, 3), (3, 2), (2, 1)):
+            assert split.scored_classes(regions) == min(4, regions)
+            expected = np.where(split.masks == 255, 255, np.minimum(split.masks, last))
+            np.testing.assert_array_equal(split.truth(regions), expected)
+            np.testing.assert_array_equal(split.truth(regions, [1, 0]), expected[[1, 0]])
+
+
+def test_where_masks_are_soft_dark_greys_are_background(photos):
+    """A mask that is dark all over shows no object; numbers of objects it would be alone."""
+    for number, name in enumerate(NAMES):
+        values = np.resize(np.array([0, 20, 28] if number % 2 else [0, 28, 100, 200], np.uint8), (30, 40))
+        _save(photos / "masks" / f"{os.path.splitext(name)[0]}.png", values)
+    splits, _, masks = _all(photos)
+    assert {split.classes for split in splits.values()} == {2}
+    for number, name in enumerate(NAMES):
+        assert set(np.unique(masks[name])) == ({0} if number % 2 else {0, 1})
 
 
 def test_a_folder_without_masks_or_with_black_and_white_ones_has_two_kinds_of_labels(photos):

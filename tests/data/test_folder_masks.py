@@ -44,6 +44,7 @@ GREYS = [(grey, grey, grey) for grey in range(256)]
     (Image.fromarray(np.array([[[0, 0, 0], [255, 255, 255], [99, 99, 99]]], np.uint8)), [0, 1, 0]),
     (_with_palette([(255, 255, 255), (0, 0, 0), (255, 0, 0)]), [1, 0, 1]),  # The order of a palette means nothing.
     (_with_palette([(0, 0, 0), (128, 0, 0), (0, 128, 0)]), [0, 1, 2]),
+    (_with_palette([(0, 0, 0), (90, 90, 90), (255, 255, 255)]), [0, 1, 1]),  # A soft edge.
     (_with_palette(VOC, [0, 1, 255]), [0, 1, 255]),  # The void between objects, …
     (_with_palette(VOC, [0, 1, 2, 255]), [0, 1, 2, 255]),
     (_with_palette(VOC, [0, 2, 255]), [0, 2, 255]),

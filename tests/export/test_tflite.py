@@ -157,8 +157,9 @@ def test_a_full_disk_leaves_the_earlier_model_with_its_card(run, tmp_path, expor
         write_whole(path, content)
 
     monkeypatch.setattr("export.tflite.write_whole", write)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as raised:
         tflite.export(Workdir(run), str(tmp_path / "model.tflite"))
+    assert raised.value.filename == str(tmp_path / ("model.json" if full == 0 else "model.tflite"))  # Not the unfinished one.
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == exported_before
 
 

@@ -160,7 +160,7 @@ def test_masks_of_the_pictures_are_left_out_as_in_training(folder):
     ("nothing.jpg", "There is nothing at --input=nothing.jpg: .*"), 
     ("*.jpg", r"No picture found for --input=\*\.jpg: .*"),
     ("empty", "No picture found for --input=empty: .*"), ("-", "No picture found for --input=-: .*"),
-    ("results", "No picture found for --input=results: .*"),
+    ("results", "All that is found for --input=results are results of this command: .*"),
     ("results/a_mask.png", "All that is found for --input=results/a_mask.png are results of this command: .*")])
 def test_nothing_to_segment_is_a_persons_mistake(folder, source, sentence):
     touch(folder, "empty/notes.txt")
