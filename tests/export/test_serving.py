@@ -107,5 +107,9 @@ def test_a_client_as_a_person_runs_it(served, segmented, tmp_path, script, flag,
     (tmp_path / "photo_mask.png").unlink()
     failed = run("photo.png", "broken.jpg")
     assert failed.returncode == 1 and "broken.jpg: " in failed.stderr and "Traceback" not in failed.stderr
+    if os.path.exists("/dev/full"):
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "photo_mask.png").symlink_to("/dev/full")
+        assert run("photo.png", "--output", "full").stderr == "full/photo_mask.png: No space left on device\n"
     # What came before it is written.
     assert (tmp_path / "photo_mask.png").read_bytes() == (tmp_path / "new/folder/photo_mask.png").read_bytes()
