@@ -10,7 +10,7 @@ from configs import default
 def get_config():
     config = default.get_config()
     config.data.dataset = "c2mnist"
-    config.model.initialization = "released"
+    config.model.initialization = "released_pytorch_1.2"
     config.model.regions = 3
     config.collapse.smallest_region = 0.005  # A digit covers 2 to 3 % of a picture, less than the usual limit of 10 %.
     config.model.latent_size = 16

@@ -1,7 +1,8 @@
 """CUB-200-2011 at 128×128: the published training.
 
 Table 1 of the paper reports test accuracy .845 ± .012 and IoU .426 ± .025 (assignment for each image, five runs). The
-released code's widths, losses, learning rates, resizing and first weights; generator width 32; batch 25 as in the paper.
+released code's widths, losses, learning rates, resizing and first weights (those under PyTorch 1.2 and later, see
+configs/lfw.py); generator width 32; batch 25 as in the paper.
 
   python -m redo_tf.train --dataset=cub --data_dir=ARCHIVES
 
@@ -14,6 +15,6 @@ def get_config():
     config = default.get_config()
     config.data.dataset = "cub"
     config.data.resize = "nearest"
-    config.model.initialization = "released"
+    config.model.initialization = "released_pytorch_1.2"
     config.model.generator.channels = 32
     return config

@@ -100,6 +100,6 @@ def test_published_recipes_begin_so_and_others_as_the_paper_says():
     recipes = {name: load_recipe(name) for name in recipe_names()}
     found = {name: (recipe.model.initialization, recipe.data.resize) for name, recipe in recipes.items()}
     assert {name: found.pop(name) for name in ("lfw", "cub", "flowers")} == dict.fromkeys(
-        ("lfw", "cub", "flowers"), ("released", "nearest"))
-    assert found.pop("c2mnist") == ("released", "antialias")  # Digits are enlarged by nearest pixels whatever the setting.
+        ("lfw", "cub", "flowers"), ("released_pytorch_1.2", "nearest"))
+    assert found.pop("c2mnist") == ("released_pytorch_1.2", "antialias")  # Digits are enlarged by nearest pixels whatever the setting.
     assert set(found.values()) == {("orthogonal", "antialias")} and "lfw_cpu" in found
