@@ -15,7 +15,8 @@ try:
 except ImportError:  # Not on Windows: nothing is locked there.
     fcntl = None
 
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)  # What file systems say that have none, as some over a network.
+# What file systems say that have no locks, as some over a network.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 def write_whole(path: str, content: bytes) -> None:

@@ -61,8 +61,8 @@ def _is_uniform(mask: Image.Image) -> bool:
 def to_labels(mask: Image.Image, numbered: bool = True) -> np.ndarray:
     """A person's mask → labels uint8 [H, W]: 0 background, 1 and up objects, 255 no label.
 
-    Read as labels, where masks are `numbered`, if there is nothing above `LAST_OBJECT` but 255, and more than 0 and 255: each but these two is an
-    object's number. Otherwise the object is what is lighter than mid-grey.
+    Read as labels, where masks are `numbered`, if there is nothing above `LAST_OBJECT` but 255, and more than 0 and 255: each
+    but these two is an object's number. Otherwise the object is what is lighter than mid-grey.
 
     In a picture with a palette the objects are whatever is not black; but where its indices could be labels, or index 1 is used,
     index 255 is no label, as in PASCAL VOC's, which number their objects from 1. Indices that could be labels number the

@@ -8,7 +8,7 @@ import itertools
 import os
 import pathlib
 import unicodedata
-from typing import BinaryIO, Callable, Iterable, List, Optional, Tuple
+from typing import BinaryIO, Iterable, List, Optional, Tuple
 
 from absl import logging
 
@@ -61,22 +61,15 @@ def find(source: str, listing: BinaryIO, on_error: Optional[OnError] = None) -> 
     else:
         raise UserError(f"There is nothing at --input={source}: name a picture, a folder, a glob, or - for a list on "
                         "stdin.")
-    results, paths = _parted(dict.fromkeys(map(os.path.abspath, paths)), is_result)
-    if not paths and (results or os.path.isdir(source) and any(walk(pathlib.Path(source)))):
+    found = list(dict.fromkeys(map(os.path.abspath, paths)))
+    paths = [path for path in found if not is_result(path)]
+    if not paths and (found or os.path.isdir(source) and any(walk(pathlib.Path(source)))):
         raise UserError(f"All that is found for --input={source} are results of this command: name the pictures that they were "
                         "made of.")
     if not paths:
         raise UserError(f"No picture found for --input={source}: of a folder, files that end in {', '.join(EXTENSIONS)} "
                         "are taken.")
     return _named(paths, os.path.abspath(base))
-
-
-def _parted(paths: Iterable[str], condition: Callable[[str], bool]) -> Tuple[List[str], List[str]]:
-    """Those of which it holds, and the others."""
-    parts = [], []
-    for path in paths:
-        parts[not condition(path)].append(path)
-    return parts
 
 
 def _listed(listing: BinaryIO) -> List[str]:

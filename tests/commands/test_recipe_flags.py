@@ -1,8 +1,6 @@
 """What a configuration is put together from: recipe, data set, overrides."""
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from redo_tf import data
