@@ -8,6 +8,7 @@ from typing import Callable
 import numpy as np
 import pytest
 
+import own_photos
 from redo_tf.data import c2mnist
 from small_archives import SmallCub, SmallFlowers, SmallLfw, write_idx
 
@@ -74,3 +75,10 @@ def leftovers() -> Callable[[pathlib.Path], list]:
         ]
 
     return find
+
+
+@pytest.fixture
+def photos(tmp_path) -> pathlib.Path:
+    """A folder of `own_photos`."""
+    own_photos.write(tmp_path / "photos")
+    return tmp_path / "photos"
