@@ -5,7 +5,8 @@
 
 Prints a table and one line of JSON. Times are medians over --steps, after a warm-up. GFLOP are counted from the compiled
 graph: a product and a sum of its convolutions and matrix products are two. Efficiency is the rate that is reached, as a
-share of a large convolution's (forward and backward) in the same process, precision and number of threads and shards.
+share of a large convolution's (forward and backward) in the same process, precision and number of threads, on as many
+replicas and in as many shards.
 
 "As published" counts what the same layers take where each is computed as the paper describes it. This package merges 3×3
 convolutions with the pooling after or the upsampling before them, which needs fewer products for the same numbers; an
@@ -58,17 +59,15 @@ def timed(run: Callable[[], Any], steps: int, warmup: int) -> float:
     return float(np.median(seconds))
 
 
-def convolution_rate(precision: str, shards: int, steps: int, warmup: int) -> float:
+def convolution_rate(config: Config, strategy: tf.distribute.Strategy, steps: int, warmup: int) -> float:
     """GFLOP/s of a large convolution with both its gradients: 3×3, 128 channels, 64×64, 8 pictures, or 256 on a GPU.
 
-    As many of them side by side as the iteration has shards, so that they can use as many cores.
+    On each replica as many of them side by side as the iteration has shards there, so that they can use as many cores.
     """
     pictures = 256 if tf.config.list_logical_devices("GPU") else 8
-    dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
-    x = tf.cast(tf.random.stateless_normal([shards, pictures, 64, 64, 128], [0, 0]), dtype)
-    kernel = tf.cast(tf.random.stateless_normal([3, 3, 128, 128], [0, 1]), dtype)
+    dtype = tf.bfloat16 if config.train.precision == "mixed_bfloat16" else tf.float32
 
-    def of_shard(x):
+    def of_shard(x, kernel):
         with tf.GradientTape() as tape:
             tape.watch([x, kernel])
             y = tf.nn.conv2d(x, kernel, 1, "SAME")
@@ -76,11 +75,19 @@ def convolution_rate(precision: str, shards: int, steps: int, warmup: int) -> fl
         return [tf.cast(tensor[0, 0, 0, 0], tf.float32) for tensor in (y, *tape.gradient(y, [x, kernel], tf.ones_like(y)))]
 
     @tf.function
-    def forward_and_backward():
-        return [number for shard in tf.unstack(x) for number in of_shard(shard)]
+    def inputs():
+        return strategy.run(lambda: [
+            tf.cast(tf.random.stateless_normal(shape, [0, 0]), dtype)
+            for shape in ([shards(config, strategy), pictures, 64, 64, 128], [3, 3, 128, 128])])
 
-    gflop = flops.count(forward_and_backward.get_concrete_function()).computed / 1e9
-    return gflop / timed(lambda: [value.numpy() for value in forward_and_backward()], steps, warmup)
+    @tf.function
+    def forward_and_backward(x, kernel):
+        return strategy.run(lambda x, kernel: [of_shard(part, kernel) for part in tf.unstack(x)], args=(x, kernel))
+
+    given = inputs()
+    gflop = flops.count(forward_and_backward.get_concrete_function(*given)).computed / 1e9
+    return gflop / timed(lambda: [value.numpy() for result in tf.nest.flatten(forward_and_backward(*given))
+                                  for value in strategy.experimental_local_results(result)], steps, warmup)
 
 
 class Benchmark:
@@ -95,7 +102,7 @@ class Benchmark:
     def __init__(self, config: Config, steps: int, warmup: int, strategy: tf.distribute.Strategy):
         self.config, self.steps, self.warmup, self.strategy = config, steps, warmup, strategy
         tf.keras.mixed_precision.set_global_policy(config.train.precision)
-        self.rate = convolution_rate(config.train.precision, shards(config, strategy), steps, warmup)
+        self.rate = convolution_rate(config, strategy, steps, warmup)
 
     def run(self, parts: List[str]) -> Dict[str, Any]:
         """Results by part, as in the command's JSON."""

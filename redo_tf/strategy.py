@@ -42,8 +42,10 @@ def check_replicas(config: Config, strategy: tf.distribute.Strategy) -> None:
 
 
 def shards(config: Config, strategy: tf.distribute.Strategy) -> int:
-    """In how many equal parts a replica's batch is computed: the largest number that divides it and train.shards."""
-    return math.gcd(config.train.batch_size // strategy.num_replicas_in_sync, config.train.shards)
+    """In how many equal parts a replica's batch is computed: the largest number that divides it and its share of train.shards,
+    as replicas are computed side by side as well."""
+    replicas = strategy.num_replicas_in_sync
+    return math.gcd(config.train.batch_size // replicas, max(1, config.train.shards // replicas))
 
 
 def check_batch(config: Config, pictures: int, strategy: tf.distribute.Strategy) -> None:

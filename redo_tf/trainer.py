@@ -60,7 +60,7 @@ class Trainer:
         if config.train.xla and not tf.config.list_logical_devices("GPU"):
             logging.warning("train.xla is for a GPU: on a CPU it compiles for minutes, and iterations take longer; "
                             "--set train.xla=False is faster.")
-        parts = shards(config, self.strategy)
+        parts = shards(config, self.strategy) * self.strategy.num_replicas_in_sync
         if parts < config.train.shards:
             logging.warning("Batches of %d cannot be computed in train.shards=%d equal parts, and are in %d.",
                             config.train.batch_size, config.train.shards, parts)

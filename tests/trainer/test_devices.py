@@ -30,7 +30,8 @@ def test_a_batch_that_the_replicas_cannot_share_is_refused(tmp_path, two_replica
         tiny.trainer(tmp_path / "run", "train.batch_size=3", strategy=two_replicas)
 
 
-@pytest.mark.parametrize("batch_size, wanted, parts", [(4, 2, 2), (4, 4, 2), (12, 4, 2), (18, 6, 3), (10, 2, 1)])
+@pytest.mark.parametrize("batch_size, wanted, parts", [
+    (4, 2, 1), (4, 4, 2), (4, 8, 2), (12, 8, 2), (18, 6, 3), (10, 4, 1), (4, 1, 1), (12, 5, 2)])
 def test_a_replicas_batch_is_parted_as_far_as_it_can_be(two_replicas, batch_size, wanted, parts):
     assert shards(tiny.config(f"train.batch_size={batch_size}", f"train.shards={wanted}"), two_replicas) == parts
 
