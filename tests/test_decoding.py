@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import photographs
-from redo_tf.data.cache import RESIZE, resize
 from redo_tf import decoding
+from redo_tf.data.resizing import RESIZE, resize
 from redo_tf.decoding import PictureError, read, read_fitted
 
 BILINEAR = Image.Resampling.BILINEAR

@@ -7,7 +7,7 @@ from PIL import Image
 
 import tiny
 from redo_tf.build import build_mask_network
-from redo_tf.data.cache import RESIZE, resize
+from redo_tf.data.resizing import RESIZE, resize
 from redo_tf.segmentation import Segmentation, fitted_size, label_names, resized, whole_levels
 
 

@@ -3,9 +3,9 @@
 from typing import Any, Dict, Optional
 
 from redo_tf.config import DataConfig
-from redo_tf.data.cache import Split
 from redo_tf.data.loading import NAMES, SPLITS, find, load, members
 from redo_tf.data.pipeline import evaluation_batches, training_batches
+from redo_tf.data.split import Split
 
 __all__ = [
     "NAMES", "SPLITS", "Split", "evaluation_batches", "find", "fingerprints", "load", "load_configured", "members", "options",

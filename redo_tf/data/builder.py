@@ -69,7 +69,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Class attributes of a data set, beside TFDS's own:
       REGIONS: natural number of regions n, background included.
-      MERGEABLE: see `cache.Split`.
+      MERGEABLE: see `split.Split`.
       LARGEST_LABEL: in prepared examples, beside 255; None for n − 1.
       SOURCES: the files it is made from, or None if it is generated.
       DESCRIPTION, HOMEPAGE, CITATION: for the TFDS documentation.

@@ -11,13 +11,13 @@ from typing import Dict, Iterable, List, Optional, Tuple, Type, Union
 from redo_tf.data import cache, storage
 from redo_tf.data.builder import PhotographBuilder, PictureBuilder
 from redo_tf.data.c2mnist import C2Mnist
-from redo_tf.data.cache import Split
 from redo_tf.data.cub import Cub
 from redo_tf.data.flowers import Flowers
 from redo_tf.data.folder import Folder
 from redo_tf.data.lfw import Lfw
 from redo_tf.data.resizing import RESIZE
 from redo_tf.data.shapes import Shapes
+from redo_tf.data.split import Split
 from redo_tf.errors import UserError
 
 _DATASETS: Dict[str, Type[PictureBuilder]] = {

@@ -1,4 +1,4 @@
-"""Facts about preparing once, resizing, and the memory-mapped cache."""
+"""Facts about preparing once, and the memory-mapped cache."""
 from __future__ import annotations
 
 import errno
@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from PIL import Image
 
-from redo_tf.data import cache, load, shapes, storage
+from redo_tf.data import cache, load, shapes, split_files, storage
 from redo_tf.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("few_shapes")
@@ -24,28 +23,6 @@ def _load(folder, split="val", size=32, **options):
 
 def _cache_files(folder: pathlib.Path) -> dict:
     return {path.name: path for path in folder.rglob("redo_cache/*") if not path.name.startswith(".")}
-
-
-def test_masks_are_nearest_and_images_by_choice():
-    image = np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)
-    nearest = cache.resize(Image.fromarray(image), 20, cache.RESIZE["nearest"])
-    centres = ((np.arange(20) + 0.5) * 2.5).astype(int)
-    np.testing.assert_array_equal(nearest, image[centres][:, centres])
-    smooth = cache.resize(Image.fromarray(image), 20, cache.RESIZE["antialias"])
-    # Every source pixel counts the same: noise loses its variance, the mean stays.
-    assert abs(smooth.mean() - image.mean()) < 1 and smooth.std() < 0.5 * image.std()
-
-
-@pytest.mark.parametrize("width, height", [(90, 60), (60, 90), (61, 60), (60, 60)])
-def test_short_side_is_resized_and_the_centre_kept(width, height):
-    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    picture = Image.fromarray(np.stack([columns, rows, rows], axis=-1).astype(np.uint8))
-    resized = cache.resize(picture, 30, cache.RESIZE["antialias"]).astype(float)
-    assert resized.shape == (30, 30, 3)
-    assert resized[..., 0].mean() == pytest.approx((width - 1) / 2, abs=1)
-    assert resized[..., 1].mean() == pytest.approx((height - 1) / 2, abs=1)
-    assert np.diff(resized[..., 0], axis=1).mean() == pytest.approx(2, abs=0.1)  # Nothing is stretched.
-    assert np.diff(resized[..., 1], axis=0).mean() == pytest.approx(2, abs=0.1)
 
 
 def test_second_time_nothing_is_generated_decoded_or_written(tmp_path, monkeypatch):
@@ -64,15 +41,6 @@ def test_second_time_nothing_is_generated_decoded_or_written(tmp_path, monkeypat
     assert first.ids == second.ids
     assert isinstance(second.images, np.memmap) and isinstance(second.masks, np.memmap)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == written
-
-
-def test_a_fingerprint_is_of_the_names_and_of_the_pictures():
-    split = cache.Split(np.zeros([60, 4, 4, 3], np.uint8), None, [str(i) for i in range(60)])
-    assert split.fingerprint().startswith("60 pictures, ")
-    assert split.fingerprint() == cache.Split(split.images.copy(), None, tuple(split.ids)).fingerprint()
-    others = split.images + np.uint8(1)
-    for images, ids in ((others, split.ids), (split.images, [*split.ids[1:], "0"]), (split.images[:59], split.ids[:59])):
-        assert cache.Split(images, None, ids).fingerprint() != split.fingerprint()
 
 
 def test_sizes_and_resizing_have_files_of_their_own(tmp_path):
@@ -232,7 +200,7 @@ def test_full_disk(tmp_path, monkeypatch, leftovers, step):
     if step == "prepare":
         monkeypatch.setattr(tfds.core.GeneratorBasedBuilder, "download_and_prepare", full)
     else:
-        monkeypatch.setattr(cache._ArrayWriter, "append", full)
+        monkeypatch.setattr(split_files._ArrayWriter, "append", full)
     with pytest.raises(UserError, match=rf"^Cannot write to {tmp_path}.*No space left on device.*: make room there"):
         _load(tmp_path)
     assert not [path for path in leftovers(tmp_path) if "tfrecord" not in path.name]
