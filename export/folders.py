@@ -10,6 +10,7 @@ import threading
 from typing import Callable, Iterator
 
 from redo_tf.errors import Interrupted, UserError
+from redo_tf.files import open_to_others
 from redo_tf.segmenter import newest_version
 
 UNFINISHED = ".exporting-"  # TF Serving passes over names that are not numbers.
@@ -38,9 +39,7 @@ def write_version(base: str, fill: Callable[[str], None]) -> str:
     try:
         with _terminated_as_exception():
             fill(folder)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(folder, 0o777 & ~umask)  # mkdtemp makes folders that only their owner can read.
+            open_to_others(folder, 0o777)  # mkdtemp makes folders that only their owner can read.
             _flush(folder)
             return _rename(folder, base)
     except BaseException:

@@ -28,7 +28,7 @@ ADVICE = {
     **dict.fromkeys([errno.ENOTDIR, errno.EEXIST], "a file is where a folder should be; choose another path"),
     errno.EISDIR: "that is a folder; name a file in it",
 }
-PATHS_AND_NAMES = {"config", "data_dir", "dataset", "input", "mask_dir", "model", "output", "workdir"}
+HELP = {"-h", "-help", "--help", "--helpshort", "--helpfull"}
 COMMANDS = {
     "train": "redo_tf.train",
     "evaluate": "redo_tf.evaluate",
@@ -57,8 +57,8 @@ def _parse_flags(arguments: List[str], first_word: Optional[str]) -> List[str]:
         rest = flags.FLAGS(arguments)
     except flags.Error as error:
         raise UserError(f"{error} (--help lists the flags.)") from error
-    for name in sorted(PATHS_AND_NAMES.intersection(flags.FLAGS)):
-        if flags.FLAGS[name].value == "":  # A script whose variable is not set would else go on with the default.
+    for name in flags.FLAGS:
+        if flags.FLAGS[name].present and flags.FLAGS[name].value == "":  # Of a script, say, whose variable is not set.
             raise UserError(f"--{name}= is empty: give it a value, or leave it out for the default.")
     if len(rest) > 1:
         raise UserError(f"Not understood: {' '.join(rest[1:])} (flags have the form --name=value; --help lists them.)")
@@ -104,7 +104,7 @@ def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
     """
     # Or else the process collects its graphs one by one before it goes: half a minute after a training.
     atexit.register(gc.freeze)
-    if any(argument.startswith(("-h", "--help")) for argument in sys.argv[1:]):
+    if HELP.intersection(sys.argv[1:]):
         print(_help(main))  # absl's own --help ends with exit code 1 and leaves out imported modules' flags.
         sys.exit(0)
     logging.set_verbosity(logging.INFO)

@@ -12,7 +12,7 @@ from typing import Dict, Sequence
 
 from absl import flags
 
-from redo_tf import cli
+from redo_tf import cli, run_folders
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.history import Row, starts
@@ -20,7 +20,7 @@ from redo_tf.pictures import WRITER
 from redo_tf.workdir import Workdir, names_of
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("runs", [], "Folders of runs, separated by commas.")
+flags.DEFINE_string("runs", None, "Folders of runs, separated by commas.")
 flags.DEFINE_string("output", "curves.png", "Picture to write.", allow_override=True)
 
 
@@ -55,10 +55,11 @@ def plot(runs: Dict[str, Sequence[Row]]) -> bytes:
 
 
 def main() -> None:
-    if not FLAGS.runs:
+    folders = run_folders.split(FLAGS.runs or "")
+    if not folders:
         raise UserError("Which runs? Give their folders as --runs=A,B,…")
     runs = {}
-    for path, name in zip(FLAGS.runs, names_of(FLAGS.runs)):
+    for path, name in zip(folders, names_of(folders)):
         rows = Workdir(path).metrics()
         if not rows:
             raise UserError(f"{path} has no metrics.jsonl with an evaluation in it.")

@@ -4,11 +4,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import json
 import os
 import tempfile
-from typing import IO, Callable, Iterator
+from typing import IO, Any, Callable, Dict, Iterator
 
 from absl import logging
+
+from redo_tf.errors import UserError
 
 try:
     import fcntl
@@ -37,9 +40,7 @@ def write_whole(path: str, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner can read.
+        open_to_others(temporary, 0o666)  # mkstemp makes files that only their owner can read.
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -57,7 +58,35 @@ def naming(path: str) -> Iterator[None]:
 
 
 def write_text(path: str, text: str) -> None:
+    """As `write_whole`, in UTF-8."""
     write_whole(path, text.encode("utf-8"))
+
+
+def open_to_others(path: str, mode: int) -> None:
+    """Gives a file or folder this mode, less what the process's umask takes away."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, mode & ~umask)
+
+
+def read_json(path: str, advice: str) -> Dict[str, Any]:
+    """The JSON object in a file.
+
+    Args:
+      advice: what to do where the file is damaged.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      UserError: it holds anything else.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+    except ValueError:  # UnicodeDecodeError is one.
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged: {advice}.")
+    return value
 
 
 @contextlib.contextmanager

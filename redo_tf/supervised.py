@@ -29,7 +29,7 @@ from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.evaluation import score
 from redo_tf.experiments import runs
-from redo_tf.files import write_text, write_whole
+from redo_tf.files import read_json, write_text, write_whole
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.supervision.figure import plot, summarize, table
 from redo_tf.supervision.pictures import divide, draw, labelled_rows, take
@@ -68,15 +68,16 @@ def claim(folder: Workdir, config: Config, settings: Settings, pictures: Dict[st
     """Makes the folder the own of these settings and pictures (split → fingerprint).
 
     Raises:
-      UserError: results of other settings are there, or it cannot be written.
+      UserError: results of other settings are there, its settings.json is damaged, or it cannot be written.
     """
     folder.check(config)
     wanted = {name: value for name, value in configuration.flatten(config).items() if name.startswith(USED)}
     wanted.update(dataclasses.asdict(settings), **pictures)
+    wanted = json.loads(json.dumps(wanted))  # As it is read again: a list for a tuple.
     path = folder.file("settings.json")
     if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            there = {"model.initialization": "orthogonal", **json.load(file)}  # The only one before it was a setting.
+        there = {"model.initialization": "orthogonal",  # The only one before it was a setting.
+                 **read_json(path, "bring it back from a copy, or choose another --workdir")}
         changed = [f"{name} is {there.get(name)} there and {value} here" for name, value in wanted.items()
                    if there.get(name, value if name in pictures else None) != value]
         if changed:
@@ -109,8 +110,7 @@ def trained(folder: Workdir, config: Config, settings: Settings, training: data.
     path = folder.file("trained", f"labels_{count:05d}_seed_{seed}.json")
     if os.path.exists(path):
         logging.info("%d masks, seed %d: trained already.", count, seed)
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        return read_json(path, "remove it to have it trained again")
     result = train(config, settings, training, stopping, scoring, seed)
     write_text(path, json.dumps(result, indent=2) + "\n")
     logging.info("%d masks, seed %d: accuracy %.3f, IoU %.3f, after %d of %d steps.", count, seed,

@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 from PIL import Image
 
 from redo_tf import curves
+from redo_tf.errors import UserError
 
 
 def rows(*scored: bool):
@@ -34,3 +37,18 @@ def test_as_many_runs_as_there_are_have_a_line_each(monkeypatch):
     names = [f"run {k}" for k in range(12)]
     curves.plot({name: rows(True, True) for name in names})
     assert [label for label in drawn if label] == [name for name in names for _ in range(2)]
+
+
+def test_runs_are_separated_by_commas_which_a_folder_may_have_in_its_name(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b", "c,d"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(True)))
+    drawn = []
+    curves.FLAGS.mark_as_parsed()
+    monkeypatch.setattr(curves, "plot", lambda runs: drawn.append(list(runs)) or b"")
+    for given in (f"{tmp_path / 'a'},{tmp_path / 'b'}", str(tmp_path / "c,d")):
+        with flagsaver.flagsaver(runs=given, output=str(tmp_path / "curves.png")):
+            curves.main()
+    assert drawn == [["a", "b"], ["c,d"]]
+    with flagsaver.flagsaver(runs=" , "), pytest.raises(UserError, match="^Which runs?"):
+        curves.main()

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
@@ -47,6 +48,23 @@ def test_a_folder_belongs_to_its_settings(tmp_path):
         claim(folder, tiny.config(), Settings(patience=4))
     with pytest.raises(UserError, match="settings.json is not a folder"):
         claim(Workdir(folder.file("settings.json")), tiny.config(), settings)
+    with open(folder.file("settings.json"), "w", encoding="utf-8") as file:
+        file.write('{"model.gain": ')
+    with pytest.raises(UserError, match="settings.json is damaged: bring it back from a copy, or choose another --workdir.$"):
+        claim(folder, tiny.config(), settings)
+
+
+def test_a_folder_of_a_weighted_data_set_is_known_again(tmp_path):
+    for _ in range(2):
+        supervised.claim(Workdir(str(tmp_path)), tiny.config("data.weights=[1.0]"), Settings(), {})
+
+
+def test_a_damaged_result_is_told(tmp_path):
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "trained" / "labels_00002_seed_0.json").write_text("[]")
+    pictures = data.Split(np.zeros([2, 2, 2, 3], np.uint8), None, ["a", "b"])
+    with pytest.raises(UserError, match="labels_00002_seed_0.json is damaged: remove it to have it trained again.$"):
+        supervised.trained(Workdir(str(tmp_path)), tiny.config(), Settings(), pictures, pictures, pictures, seed=0)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ A process a run: nothing of one training (threads, precision, compiled functions
 from __future__ import annotations
 
 import copy
-import json
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from redo_tf import cli, config as configuration, data, trained
 from redo_tf.config import Config
 from redo_tf.errors import Interrupted, UserError
 from redo_tf.evaluation import score
+from redo_tf.files import read_json
 from redo_tf.metrics import SCORES
 from redo_tf.recipe_flags import FLAGS
 from redo_tf.signals import StopSignals
@@ -52,12 +52,9 @@ def is_finished(workdir: Workdir, config: Config, pictures: Dict[str, str]) -> b
     """
     workdir.check(config, pictures)
     try:
-        with open(workdir.file("summary.json"), encoding="utf-8") as file:
-            steps = json.load(file)["steps"]
+        steps = read_json(workdir.file("summary.json"), "remove it to have it written again").get("steps", 0)
     except FileNotFoundError:
         return False
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{workdir.file('summary.json')} is damaged: remove it to have it written again.") from error
     if steps > config.train.steps:
         raise UserError(f"{workdir.path} holds a run of {steps} steps, more than train.steps={config.train.steps}: "
                         "choose another --workdir, or as many steps.")

@@ -36,6 +36,9 @@ def test_every_mistake_ends_with_code_2_and_one_sentence_and_changes_nothing(dat
         (["train", new, "--config=shapess"], r"There is no recipe shapess\. Did you mean shapes\? .*"),
         *((["train", new, f"--{flag}="], rf"--{flag}= is empty: give it a value, or leave it out for the default\.")
           for flag in ("config", "dataset", "workdir", "data_dir", "mask_dir")),
+        (["supervised", "--reference="], r"--reference= is empty: .*"),
+        (["redraw", f"--workdir={run_dir}", "--gif="], r"--gif= is empty: .*"),
+        (["segment", f"--input={tmp_path}", "-holiday.jpg"], r"Unknown command line flag 'holiday.jpg'.*"),
         (["train", new, "--set=model=3"],
          r"model is a section of the configuration, not a field: set model\.regions, model\.latent_size, .*"),
         (["train", new, f"--config={tmp_path / 'broken.py'}"], r"The recipe .*broken\.py does not run: SyntaxError: .*"),
