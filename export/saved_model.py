@@ -55,7 +55,6 @@ def export(workdir: Workdir, base: str) -> str:
       UserError: there is no run, it has not been evaluated yet, or `base` cannot be written to.
     """
     config = workdir.load_config()
-    tf.keras.mixed_precision.set_global_policy("float32")
     network, row = load_mask_network(workdir)
     segmentation = serving.FastSegmentation(network, config.data.image_size, row["val/order"], config.data.resize)
     holder, signatures = serving.servable(segmentation)

@@ -72,7 +72,6 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
     if os.path.lexists(card_path) and not card.is_card(card_path):
         raise UserError(f"The model's card would overwrite {card_path}, which is none: choose another --output.")
     config = workdir.load_config(mask_dir)
-    tf.keras.mixed_precision.set_global_policy("float32")
     network, row = load_mask_network(workdir)
     order = row["val/order"]
     precision = _calibrated(config, network, order, data_dir) if quantize == "int8" else None

@@ -21,9 +21,9 @@ from redo_tf.config import Config
 from redo_tf.data.pipeline import training_batches
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
+from redo_tf.pixels import to_model_range
 from redo_tf.progress import bar
 from redo_tf.segmenter import load_mask_network
-from redo_tf.step import to_model_range
 from redo_tf.workdir import Workdir
 
 COMPARED = 64  # Pictures by which the regions of several runs are matched.
@@ -46,7 +46,7 @@ def first_mask_weights(config: Config, workdir: Workdir, images: np.ndarray) -> 
     several runs the first one says which that is.
 
     Args:
-      config: of the run; its precision is the global policy.
+      config: of the run.
       images: that it trains with, uint8 [N, S, S, 3].
 
     Raises:
@@ -138,7 +138,7 @@ def _source(folder: str, config: Config, workdir: Workdir) -> Tuple[tf.keras.Mod
             f"The mask network of {source.path} has another form (model.regions={theirs.model.regions}, "
             f"{theirs.model.mask_network}) than this run's (model.regions={config.model.regions}, "
             f"{config.model.mask_network}): give both the same model.regions and model.mask_network fields.")
-    network, row = load_mask_network(source)
+    network, row = load_mask_network(source, config.train.precision)
     return network, theirs.data.image_size, row
 
 

@@ -31,8 +31,10 @@ from redo_tf.build import build_mask_network, build_model
 from redo_tf.config import Config, flatten, override, validate
 from redo_tf.data import training_batches
 from redo_tf.errors import UserError
+from redo_tf.optimizers import build_optimizers
+from redo_tf.pixels import to_model_range
 from redo_tf.recipe_flags import config_from_flags
-from redo_tf.step import TrainingStep, build_optimizers, to_model_range
+from redo_tf.step import TrainingStep
 from redo_tf.strategy import check_replicas, default_strategy, on_cpu, shards
 
 UPDATES = {"generator": ("generator",), "discriminator": ("discriminator",), "iteration": ("generator", "discriminator")}
@@ -127,20 +129,17 @@ class Benchmark:
             self._pictures(batch_size), batch_size=batch_size, seed=0))))
         seeds = tf.constant([0, 0], tf.int64)
         region = None if self.config.objective.redraw == "all" else 0
-        calls = {"generator": {"parts": "generator", "generator_region": region, "discriminator_region": None},
-                 "discriminator": {"parts": "discriminator", "generator_region": None, "discriminator_region": region}}
         results = {}
         for name in names:
-            arguments = [calls[part] for part in UPDATES[name]]
-            if region is None and len(arguments) == 2:  # One call then, as in training.
-                arguments = [{**calls["generator"], "parts": "both"}]
+            # One call for both updates, but where each draws a region of its own.
+            calls = ("both",) if name == "iteration" and region is None else UPDATES[name]
 
             def run():
-                for each in arguments:
-                    metrics = step.compiled(batch, seeds, **each)
+                for parts in calls:
+                    metrics = step.compiled(batch, seeds, region, parts=parts)
                 return metrics["generator/total" if name == "generator" else "discriminator/total"].numpy()
 
-            counted = [flops.count(step.compiled.get_concrete_function(batch, seeds, **each)) for each in arguments]
+            counted = [flops.count(step.compiled.get_concrete_function(batch, seeds, region, parts=parts)) for parts in calls]
             results[name] = self._rates(timed(run, self.steps, self.warmup), batch_size, sum(counted, flops.NOTHING))
         return results
 

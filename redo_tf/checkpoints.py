@@ -6,14 +6,25 @@ import functools
 import os
 import re
 import shutil
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import tensorflow as tf
 from absl import logging
 from google.protobuf import text_format
 
+from redo_tf.config import STEP_LIMIT
 from redo_tf.disk import writing
 from redo_tf.errors import UserError
+
+
+def number(restarts: int, step: int) -> int:
+    """Of the checkpoint at this step. It grows over restarts, so that the newest is always the last."""
+    return restarts * STEP_LIMIT + step
+
+
+def restarts_and_step(prefix: str) -> Tuple[int, int]:
+    """Of the checkpoint with this path, see `number`."""
+    return divmod(int(prefix.rsplit("-", 1)[1]), STEP_LIMIT)
 
 
 def is_readable(prefix: str) -> bool:

@@ -130,6 +130,7 @@ class Config:
     collapse: CollapseConfig = dataclasses.field(default_factory=CollapseConfig)
 
 
+STEP_LIMIT = 10**8  # Steps of one start stay below it, as it is in the numbers of checkpoints.
 CHOICES = {
     "data.resize": ("antialias", "nearest"),
     "model.mask_network.pooling_windows": ("equal", "adaptive", None),
@@ -165,7 +166,7 @@ BOUNDS = {
     "optimizer.beta_1": (0, 0.999999),
     "optimizer.beta_2": (0, 0.999999),
     "optimizer.epsilon": (1e-12, None),
-    "train.steps": (1, 10**8 - 1),  # Checkpoints are numbered restarts·10⁸ + step.
+    "train.steps": (1, STEP_LIMIT - 1),
     "train.batch_size": (1, None),
     "train.begin_steps": (1, None),
     "train.intra_op_threads": (0, None),

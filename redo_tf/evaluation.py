@@ -10,7 +10,7 @@ from redo_tf import data, metrics
 from redo_tf.areas import mean_areas, most_probable
 from redo_tf.config import Config
 from redo_tf.data.pipeline import evaluation_batches
-from redo_tf.step import to_model_range
+from redo_tf.pixels import to_model_range
 
 BATCH = 64  # Pictures at a time.
 SegmentFunction = Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]

@@ -9,17 +9,13 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from redo_tf.metrics import UNLABELLED
+from redo_tf.pixels import to_uint8
 
 # Labels 0, 1, 2, …: black for the background, then colours that also differ in lightness; see `palette` past the last.
 PALETTE = np.array([[0, 0, 0], [255, 255, 255], [230, 120, 30], [60, 150, 230], [120, 200, 80], [190, 90, 200]], np.uint8)
 WRITER = "redo_tf"  # Stands in every picture, by which it is known from a person's own.
 GREY = np.array([128, 128, 128], np.uint8)
 TITLE_SIZE, TITLE_HEIGHT, BLOCK_GAP = 14, 40, 12  # pixels
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """−1…1 → uint8."""
-    return np.clip((np.asarray(images, np.float32) + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
 
 
 def palette(count: int) -> np.ndarray:

@@ -1,5 +1,22 @@
-"""Which precision a processor computes fastest in."""
+"""The precision that layers compute in, and which one is fastest."""
 from __future__ import annotations
+
+import contextlib
+from typing import Iterator
+
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def layers_in(precision: str) -> Iterator[None]:
+    """Layers that are made, and built, in its `with` block compute in this precision, float32 or mixed_bfloat16, ever after;
+    others as before."""
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(precision)
+    try:
+        yield
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
 
 
 def fastest_on_cpu() -> str:

@@ -25,16 +25,16 @@ def resolve(dataset, recipe, assignments) -> configuration.Config:
     Raises:
       UserError: any of them is not right.
     """
-    _check_dataset(dataset or "shapes")
-    config = load_recipe(recipe or (dataset or "shapes").split("+")[0])
+    first, *_ = data.members(dataset or "shapes")
+    config = load_recipe(recipe or first)
     if dataset:
         config.data.dataset = dataset
     for assignment in assignments:
         configuration.override(config, *configuration.parse_assignment(assignment))
     configuration.validate(config)
-    _check_dataset(config.data.dataset)
+    members = data.members(config.data.dataset)
     if config.data.weights is not None:
-        mixture_shares(config.data.weights, len(data.members(config.data.dataset)))
+        mixture_shares(config.data.weights, len(members))
     if config.train.begin_with is not None:
         if not run_folders.split(config.train.begin_with):
             raise UserError(f"train.begin_with={config.train.begin_with} names no run: give a run's folder, or leave it out.")
@@ -54,11 +54,3 @@ def config_from_flags() -> configuration.Config:
     if config.train.intra_op_threads:
         tf.config.threading.set_intra_op_parallelism_threads(config.train.intra_op_threads)
     return config
-
-
-def _check_dataset(name: str) -> None:
-    for member in name.split("+"):
-        if member not in NAMES:
-            raise UserError(f"There is no data set {member}.{configuration.nearest(member, NAMES)} "
-                            f"Known: {', '.join(NAMES)}.")
-    data.members(name)

@@ -12,9 +12,9 @@ from redo_tf.build import build_region_generators
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.errors import UserError
 from redo_tf.models import compose
-from redo_tf.pictures import to_uint8
+from redo_tf.pixels import to_model_range, to_uint8
+from redo_tf.precision import layers_in
 from redo_tf.segmenter import load_mask_network
-from redo_tf.step import to_model_range
 from redo_tf.workdir import Workdir
 
 BATCH = 8  # Pictures that are redrawn at a time: generators take much more memory than the mask network.
@@ -30,13 +30,13 @@ class Redrawer:
 
     def __init__(self, workdir: Workdir):
         config = workdir.load_config()
-        tf.keras.mixed_precision.set_global_policy("float32")  # As exported; the variables are float32 in any case.
         self.mask_network, row = load_mask_network(workdir)
         size = config.data.image_size
-        self.generators = build_region_generators(config.model, size)
         self.order, self.latent_size = row["val/order"], config.model.latent_size
-        for generator in self.generators:  # Creates its variables.
-            generator((tf.zeros([1, size, size, 1]), tf.zeros([1, self.latent_size])))
+        with layers_in("float32"):
+            self.generators = build_region_generators(config.model, size)
+            for generator in self.generators:  # Creates its variables.
+                generator((tf.zeros([1, size, size, 1]), tf.zeros([1, self.latent_size])))
         # Both from one checkpoint: training that still goes on may have replaced the one that was just read.
         best = Checkpoints(workdir.file("best"), 1, mask_network=self.mask_network, region_generators=self.generators)
         if not best.restore_newest():

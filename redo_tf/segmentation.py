@@ -9,7 +9,7 @@ from typing import Dict, List, Sequence
 import tensorflow as tf
 
 from redo_tf.areas import most_probable
-from redo_tf.step import to_model_range
+from redo_tf.pixels import to_model_range
 
 MULTIPLE = 4  # The mask network halves its input twice and doubles it twice.
 LONGEST = 4  # Sides longer than this many short sides are squeezed, so that no picture's shape can exhaust memory.

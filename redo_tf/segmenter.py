@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from redo_tf import pretrained
 from redo_tf.build import build_mask_network
-from redo_tf.checkpoints import Checkpoints
+from redo_tf.checkpoints import Checkpoints, restarts_and_step
 from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
+from redo_tf.precision import layers_in
 from redo_tf.segmentation import Segmentation, fitted_size
 from redo_tf.workdir import Workdir
 
@@ -50,7 +51,6 @@ class _Run(Segmenter):
     def __init__(self, path: str):
         workdir = Workdir(path)
         config = workdir.load_config()
-        tf.keras.mixed_precision.set_global_policy("float32")  # As exported; the variables are float32 in any case.
         network, row = load_mask_network(workdir)
         super().__init__(path, {"regions": config.model.regions, "image_size": config.data.image_size,
                                 "resize": config.data.resize, "stored_side": config.data.stored_side,
@@ -143,15 +143,19 @@ def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Se
     raise UserError(f"{path} holds neither a run (config.json) nor a SavedModel (saved_model.pb): check the path.")
 
 
-def load_mask_network(workdir: Workdir) -> Tuple[tf.keras.Model, Dict[str, Any]]:
-    """The run's best mask network, in the precision of the global policy, and the evaluation that chose it.
+def load_mask_network(workdir: Workdir, precision: str = "float32") -> Tuple[tf.keras.Model, Dict[str, Any]]:
+    """The run's best mask network, and the evaluation that chose it.
+
+    Args:
+      precision: that it computes in; as exported, float32. Its variables are float32 in any case.
 
     Raises:
       UserError: there is no run, or it has not been evaluated yet, or its best checkpoint is damaged.
     """
     config = workdir.load_config()
-    network = build_mask_network(config.model)
-    network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
+    with layers_in(precision):
+        network = build_mask_network(config.model)
+        network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
     best = Checkpoints(workdir.file("best"), 1, mask_network=network)
     prefix = best.restore_newest()
     if not prefix and best.prefixes():
@@ -160,7 +164,7 @@ def load_mask_network(workdir: Workdir) -> Tuple[tf.keras.Model, Dict[str, Any]]
     if not prefix:
         raise UserError(f"{workdir.path} has no best/ checkpoint yet: train past train.eval_every="
                         f"{config.train.eval_every} steps first.")
-    restarts, step = divmod(int(prefix.rsplit("-", 1)[1]), 10**8)
+    restarts, step = restarts_and_step(prefix)
     rows = [row for row in workdir.metrics() if (row["restarts"], row["step"]) == (restarts, step)]
     if not rows:
         raise UserError(f"{workdir.file('metrics.jsonl')} lacks the evaluation at step {step} that best/ belongs to: "

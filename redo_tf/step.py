@@ -1,149 +1,20 @@
 """One training iteration: the generator update and the discriminator update, compiled, under a strategy."""
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, Optional
 
 import numpy as np
 import tensorflow as tf
 
-from redo_tf import losses
-from redo_tf.areas import mean_areas
-from redo_tf.config import Config, ObjectiveConfig, OptimizerConfig
+from redo_tf.config import Config
 from redo_tf.layers.kept import kernels_kept
 from redo_tf.layers.spectral_normalization import power_iteration
-from redo_tf.models import Redo, compose
+from redo_tf.models import Redo, networks
+from redo_tf.objective import Metrics, discriminator_loss, generator_loss, make_fakes
+from redo_tf.optimizers import l2_decayed
+from redo_tf.pixels import to_model_range
 from redo_tf.recolouring import recolour, recolouring
 from redo_tf.strategy import shards
-
-Metrics = Dict[str, tf.Tensor]
-
-
-def to_model_range(images: tf.Tensor) -> tf.Tensor:
-    """uint8 0…255 → float32 −1…1."""
-    return tf.cast(images, tf.float32) / 127.5 - 1
-
-
-class DelayedStart(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """0 for the first `delay` steps, then constant."""
-
-    def __init__(self, learning_rate: float, delay: int):
-        self.learning_rate, self.delay = learning_rate, delay
-
-    def __call__(self, step):
-        return tf.where(step < self.delay, 0.0, self.learning_rate)
-
-    def get_config(self):
-        return {"learning_rate": self.learning_rate, "delay": self.delay}
-
-
-def build_optimizers(model: Redo, config: OptimizerConfig) -> Dict[str, tf.keras.optimizers.legacy.Optimizer]:
-    """One Adam a network, with all its slots; call it in the strategy's scope.
-
-    Each generator has its own, so that with one sampled region the others' moments stay as they are. The `legacy` class
-    is the one with a fused kernel: one operation a variable where the newer class runs about ten, which on a CPU takes
-    longer than the arithmetic of a small network. It adds ε to √v before bias correction, PyTorch after it: at ε = 1e-8
-    the difference does not matter.
-    """
-    rates = {"mask_network": DelayedStart(config.mask_learning_rate, config.mask_delay),
-             "encoder": config.encoder_learning_rate,
-             "discriminator": config.discriminator_learning_rate}
-    rates.update({f"generator_{k}": config.learning_rate for k in range(model.regions)})
-    optimizers = {}
-    for name, network in networks(model).items():
-        optimizers[name] = tf.keras.optimizers.legacy.Adam(
-            rates[name], beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon)
-        optimizers[name]._create_all_weights(network.trainable_variables)  # Otherwise they appear in the first step.
-    return optimizers
-
-
-def networks(model: Redo) -> Dict[str, tf.keras.Model]:
-    """Name → network; the names that optimisers, metrics and checkpoints use."""
-    named = {"mask_network": model.mask_network, "encoder": model.encoder, "discriminator": model.discriminator}
-    named.update({f"generator_{k}": generator for k, generator in enumerate(model.region_generators)})
-    return named
-
-
-def generator_loss(model: Redo, objective: ObjectiveConfig, images: tf.Tensor, latents: tf.Tensor,
-                   region: Optional[int], seen: Optional[tf.Tensor] = None) -> Metrics:
-    """L_G = L_adv + λ_z L_z + λ_B L_B + λ_A L_A for each image, with its parts.
-
-    Args:
-      images: I [B, S, S, 3] in −1…1; seen: the same as f sees them, or None for as they are.
-      latents: z [B, n, d].
-      region: None redraws every region of every image, and δ reads all z from the wholly repainted Σ_k M_k ⊙ V_k
-        (released code). A number redraws that region alone, and δ reads z_i from I'_i (Algorithm 1).
-
-    Returns:
-      `total`, `adversarial`, `information`, with λ_B also `border`, with λ_A `area`, each [B], and the masks'
-      `region_sizes` [B, n].
-    """
-    masks = model.mask_network(images if seen is None else seen, training=True)
-    if region is None:
-        painted = model.paint(masks, latents, training=True)
-        fakes = compose(images, masks, painted)
-        scores = tf.reshape(model.discriminator(_merge(fakes)), [model.regions, -1])
-        information = losses.information_conservation(model.encoder(tf.reduce_sum(painted, axis=0)), latents)
-    else:
-        fakes = _redraw_one(model, images, masks, latents, region)
-        scores = model.discriminator(fakes)[None]
-        estimates = model.encoder(fakes)
-        information = losses.information_conservation(
-            estimates[:, region:region + 1], latents[:, region:region + 1])
-    if objective.regions == "worst":
-        adversarial = losses.adversarial_worst(scores, objective.beta)
-    else:
-        adversarial = losses.adversarial_mean(scores)
-    loss = {"total": adversarial + objective.lambda_z * information, "adversarial": adversarial, "information": information}
-    if objective.lambda_border:
-        loss["border"] = losses.objects_at_border(masks)
-        loss["total"] += objective.lambda_border * loss["border"]
-    if objective.lambda_area:
-        loss["area"] = losses.missing_area(masks, objective.smallest_area)
-        loss["total"] += objective.lambda_area * loss["area"]
-    return {**loss, "region_sizes": mean_areas(masks)}
-
-
-def make_fakes(model: Redo, images: tf.Tensor, latents: tf.Tensor, region: Optional[int],
-               seen: Optional[tf.Tensor] = None) -> tf.Tensor:
-    """The fakes that D learns from, without gradient: [n·B, S, S, 3], or [B, S, S, 3] for one region."""
-    masks = model.mask_network(images if seen is None else seen, training=True)
-    if region is None:
-        fakes = _merge(compose(images, masks, model.paint(masks, latents, training=True)))
-    else:
-        fakes = _redraw_one(model, images, masks, latents, region)
-    return tf.stop_gradient(fakes)
-
-
-def discriminator_loss(model: Redo, real: tf.Tensor, fakes: tf.Tensor) -> Metrics:
-    """L_D = E[max(0, 1 − D(I))] + E[max(0, 1 + D(I'))], for each real image.
-
-    Args:
-      real: [B, S, S, 3]; fakes: [n·B, S, S, 3] region by region, or [B, S, S, 3]. One pass for both.
-
-    Returns:
-      `total`, `real`, `fake`, each [B].
-    """
-    batch = tf.shape(real)[0]
-    scores = model.discriminator(tf.concat([real, fakes], axis=0))
-    real_loss = losses.hinge_real(scores[:batch])
-    fake_loss = tf.reduce_mean(losses.hinge_fake(tf.reshape(scores[batch:], [-1, batch])), axis=0)
-    return {"total": real_loss + fake_loss, "real": real_loss, "fake": fake_loss}
-
-
-def _redraw_one(model: Redo, images, masks, latents, region: int) -> tf.Tensor:
-    painted = model.paint_region(region, masks, latents, training=True)
-    return compose(images, masks[..., region:region + 1], painted[None])[0]
-
-
-def _local(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    """Of the global batch's rows those that belong to this replica's images."""
-    count = tf.shape(images)[0]
-    return rows[tf.distribute.get_replica_context().replica_id_in_sync_group * count:][:count]
-
-
-def _merge(fakes: tf.Tensor) -> tf.Tensor:
-    """[n, B, S, S, 3] → [n·B, S, S, 3]."""
-    return tf.reshape(fakes, tf.concat([[-1], tf.shape(fakes)[2:]], axis=0))
 
 
 class TrainingStep:
@@ -179,10 +50,10 @@ class TrainingStep:
         """
         seeds = self._seeds(seed, step)
         if self.config.objective.redraw == "all":
-            return self.compiled(batch, seeds, None, None, parts="both")
+            return self.compiled(batch, seeds, None, parts="both")
         drawn = np.random.Generator(np.random.Philox(key=[seed, step])).integers(self.model.regions, size=2).tolist()
-        metrics = self.compiled(batch, seeds, drawn[0], None, parts="generator")
-        metrics.update(self.compiled(batch, seeds, None, drawn[1], parts="discriminator"))
+        metrics = self.compiled(batch, seeds, drawn[0], parts="generator")
+        metrics.update(self.compiled(batch, seeds, drawn[1], parts="discriminator"))
         return metrics
 
     def _seeds(self, seed: int, step: int) -> tf.Tensor:
@@ -202,29 +73,29 @@ class TrainingStep:
         """How often the step was traced: once, or with one sampled region twice for each region."""
         return self.compiled.experimental_get_tracing_count()
 
-    def _iteration(self, batch, seeds, generator_region, discriminator_region, parts: str) -> Metrics:
+    def _iteration(self, batch, seeds, region: Optional[int], parts: str) -> Metrics:
+        """The `generator` update, the `discriminator` update or `both`; of one region, or of all where it is None."""
         if parts != "discriminator":
             power_iteration(self.model)
-        metrics = self.strategy.run(
-            self._replica_iteration, args=(batch, seeds, generator_region, discriminator_region, parts))
+        metrics = self.strategy.run(self._replica_iteration, args=(batch, seeds, region, parts))
         metrics = {name: self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
                    for name, value in metrics.items()}
         if self.average is not None and parts != "discriminator":
             self._update_average(seeds[1])
         return metrics
 
-    def _replica_iteration(self, batch, seeds, generator_region, discriminator_region, parts: str) -> Metrics:
+    def _replica_iteration(self, batch, seeds, region: Optional[int], parts: str) -> Metrics:
         images, real = to_model_range(batch["images"]), to_model_range(batch["real"])
         latents, seen = self._latents(seeds, images), self._seen_by_f(seeds, images)
         metrics = {}
         if parts != "discriminator":
-            metrics.update(self._generator_update(images, latents, generator_region, seen))
+            metrics.update(self._generator_update(images, latents, region, seen))
         if parts == "both":
-            metrics.update(self._discriminator_update(images, latents, real, None, seen))
+            metrics.update(self._discriminator_update(images, latents, real, region, seen))
         elif parts == "discriminator":  # Algorithm 1: another real batch, region and z than the generator's.
             seeds += [1 << 31, 0]
             latents, seen = self._latents(seeds, real), self._seen_by_f(seeds, real)
-            metrics.update(self._discriminator_update(real, latents, real, discriminator_region, seen))
+            metrics.update(self._discriminator_update(real, latents, real, region, seen))
         return metrics
 
     def _latents(self, seeds: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
@@ -305,9 +176,7 @@ class TrainingStep:
             mean.assign_add(rate * (value - mean))
 
 
-def l2_decayed(gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable],
-               weight_decay: float) -> List[tf.Tensor]:
-    """g + λ w: L2 inside the gradient, before Adam's scaling, as PyTorch's `weight_decay` does. Keras' own is decoupled,
-    which at f's learning rate of 1e-5 is 1e5 times weaker."""
-    return [gradient + weight_decay * tf.convert_to_tensor(variable)
-            for gradient, variable in zip(gradients, variables)]
+def _local(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Of the global batch's rows those that belong to this replica's images."""
+    count = tf.shape(images)[0]
+    return rows[tf.distribute.get_replica_context().replica_id_in_sync_group * count:][:count]

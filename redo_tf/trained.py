@@ -54,8 +54,7 @@ def of_run(workdir: Workdir, mask_dir: Optional[str] = None) -> Trained:
       UserError: there is no run, or it has not been evaluated yet, or its best checkpoint is damaged.
     """
     config = workdir.load_config(mask_dir)
-    tf.keras.mixed_precision.set_global_policy(config.train.precision)
-    network, row = segmenter.load_mask_network(workdir)
+    network, row = segmenter.load_mask_network(workdir, config.train.precision)
     return Trained(compile_segmenter(network, config.data.image_size), config.data, config.model.regions,
                    row["val/order"], row)
 

@@ -11,16 +11,18 @@ from absl import logging
 from redo_tf import collapse, data, history, schedule, writers
 from redo_tf.beginning import first_mask_weights
 from redo_tf.build import build_mask_network, build_model
-from redo_tf.checkpoints import Checkpoints
+from redo_tf.checkpoints import Checkpoints, number
 from redo_tf.config import Config
 from redo_tf.data.pipeline import training_batches
 from redo_tf.errors import Diverged, Interrupted, UserError
 from redo_tf.evaluation import compile_segmenter, evaluate
-from redo_tf.models import compose
+from redo_tf.models import compose, networks
+from redo_tf.optimizers import build_optimizers
 from redo_tf.pictures import sample_grid
+from redo_tf.pixels import to_model_range
 from redo_tf.progress import bar
 from redo_tf.signals import StopSignals
-from redo_tf.step import TrainingStep, build_optimizers, networks, to_model_range
+from redo_tf.step import TrainingStep
 from redo_tf.stopwatch import Stopwatch
 from redo_tf.strategy import check_batch, default_strategy, shards
 from redo_tf.window import Window
@@ -101,8 +103,8 @@ class Trainer:
         Raises:
           Interrupted: by a signal, after saving.
           Diverged: a loss is NaN or infinite; the last good checkpoint stays.
-          UserError: the run's checkpoints are gone or damaged; or an iteration does not fit into the device's memory; or the
-        disk is full.
+          UserError: the run's checkpoints are gone or damaged; or an iteration does not fit into the device's memory; or
+            the disk is full.
         """
         self._resume()
         if self._progress("step") < self.config.train.steps:
@@ -287,8 +289,7 @@ class Trainer:
         self.checkpoints.save(self._number())
 
     def _number(self) -> int:
-        """Of a checkpoint at this step. It grows over restarts, so that the newest is always the last."""
-        return self._progress("restarts") * 10**8 + self._progress("step")
+        return number(self._progress("restarts"), self._progress("step"))
 
     def _summary(self) -> Dict[str, Any]:
         restarts = self._progress("restarts")

@@ -33,13 +33,19 @@ def test_masks_of_a_run_may_have_moved(finished_run):
     assert trained.of_run(workdir).pictures.mask_dir == workdir.load_config().data.mask_dir
 
 
-def test_a_run_is_scored_in_the_precision_of_its_training_and_used_in_float32(finished_run, tmp_path):
+def test_a_run_is_scored_in_the_precision_of_its_training_and_used_in_float32(finished_run, tmp_path, monkeypatch):
     """It is float32 that it is exported in."""
     run = shutil.copytree(finished_run[0], tmp_path / "run")
     config = json.loads((run / "config.json").read_text())
     config["train"]["precision"] = "mixed_bfloat16"
     (run / "config.json").write_text(json.dumps(config))
+    loaded, load = [], segmenter.load_mask_network
+    monkeypatch.setattr(
+        segmenter, "load_mask_network", lambda *arguments: loaded.append(load(*arguments)) or loaded[-1])
     trained.of_run(Workdir(run))
-    assert tf.keras.mixed_precision.global_policy().compute_dtype == "bfloat16"
     segmenter.load(str(run))
+    for (network, _), dtype in zip(loaded, ["bfloat16", "float32"]):
+        assert network.compute_dtype == dtype
+        assert {layer.compute_dtype for layer in network.submodules if isinstance(layer, tf.keras.layers.Conv2D)} == {dtype}
+        assert {variable.dtype for variable in network.variables} == {tf.float32}
     assert tf.keras.mixed_precision.global_policy().compute_dtype == "float32"

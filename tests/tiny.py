@@ -12,8 +12,7 @@ from redo_tf import config as configuration, data
 from redo_tf.config import Config, ModelConfig
 from redo_tf.data import Split, shapes
 from redo_tf.layers import SpectralNormalization
-from redo_tf.models import Redo
-from redo_tf.step import networks
+from redo_tf.models import Redo, networks
 from redo_tf.trainer import Trainer
 from redo_tf.workdir import Workdir
 

@@ -2,7 +2,7 @@
 from redo_tf.models.discriminator import Discriminator
 from redo_tf.models.encoder import Encoder
 from redo_tf.models.mask_network import MaskNetwork
-from redo_tf.models.redo import Redo, compose
+from redo_tf.models.redo import Redo, compose, networks
 from redo_tf.models.region_generator import RegionGenerator
 
-__all__ = ["Discriminator", "Encoder", "MaskNetwork", "Redo", "RegionGenerator", "compose"]
+__all__ = ["Discriminator", "Encoder", "MaskNetwork", "Redo", "RegionGenerator", "compose", "networks"]

@@ -1,7 +1,7 @@
 """The four networks together."""
 from __future__ import annotations
 
-from typing import List
+from typing import Dict, List
 
 import tensorflow as tf
 
@@ -62,3 +62,10 @@ def compose(images: tf.Tensor, masks: tf.Tensor, painted: tf.Tensor) -> tf.Tenso
       [n, B, S, S, 3].
     """
     return painted + (1 - tf.transpose(masks, [3, 0, 1, 2])[..., None]) * images
+
+
+def networks(model: Redo) -> Dict[str, tf.keras.Model]:
+    """Name → network; the names that optimisers, metrics and checkpoints use."""
+    named = {"mask_network": model.mask_network, "encoder": model.encoder, "discriminator": model.discriminator}
+    named.update({f"generator_{k}": generator for k, generator in enumerate(model.region_generators)})
+    return named

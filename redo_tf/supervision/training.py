@@ -13,9 +13,10 @@ from redo_tf.config import Config
 from redo_tf.errors import Diverged
 from redo_tf.evaluation import compile_segmenter, score
 from redo_tf.metrics import UNLABELLED
+from redo_tf.optimizers import l2_decayed
+from redo_tf.pixels import to_model_range
 from redo_tf.progress import bar
 from redo_tf.released_weights import begin_as
-from redo_tf.step import l2_decayed, to_model_range
 from redo_tf.supervision.pictures import batches
 
 

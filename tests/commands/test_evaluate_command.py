@@ -14,7 +14,7 @@ from processes import run
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.data import shapes
-from redo_tf.step import to_model_range
+from redo_tf.pixels import to_model_range
 
 
 def test_evaluation_prints_what_an_independent_computation_finds(finished_run, tmp_path):

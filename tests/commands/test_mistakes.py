@@ -21,8 +21,8 @@ def test_every_mistake_ends_with_code_2_and_one_sentence_and_changes_nothing(dat
     new = f"--workdir={tmp_path / 'new'}"
     shapes_data = f"--data_dir={data_dir}"
     expected = [
-        (["train", new, "--dataset=shape"], r"There is no data set shape\. Did you mean shapes\? Known: shapes, .*"),
-        (["train", new, "--set", "data.dataset=shape"], r"There is no data set shape\. Did you mean shapes\? Known: .*"),
+        (["train", new, "--dataset=shape"], r"Unknown data set 'shape': did you mean 'shapes'\? Known: shapes, .*"),
+        (["train", new, "--set", "data.dataset=shape"], r"Unknown data set 'shape': did you mean 'shapes'\? Known: .*"),
         (["train", new, "--set", "train.batchsize=3"],
          r"There is no configuration field train\.batchsize\. Did you mean train\.batch_size\?"),
         (["train", new, "--set=train.batch_size=many"], r"train\.batch_size takes a whole number, not 'many'\."),

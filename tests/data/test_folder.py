@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from own_photos import HALF, NAMES, labelled, load_all, save
-from redo_tf.data import folder, load, training_batches
+from own_photos import HALF, NAMES, labelled, load_all
+from redo_tf.data import load, training_batches
 from redo_tf.errors import UserError
-from redo_tf.pictures import png
 from small_archives import encode, encode_picture
 
 

@@ -63,7 +63,7 @@ def test_a_mixture_is_configured_by_names_and_weights():
     assert (config.data.dataset, config.data.weights) == ("flowers+lfw", (1.0, 2.5))
     assert config.model == resolve("flowers", None, []).model  # The first one's recipe.
     assert from_json(to_json(config)) == config
-    with pytest.raises(UserError, match="There is no data set shape. Did you mean shapes"):
+    with pytest.raises(UserError, match="Unknown data set 'shape': did you mean 'shapes'"):
         resolve("lfw+shape", None, [])
     with pytest.raises(UserError, match="has 2 numbers for 1 data sets"):
         resolve("lfw", None, ["data.weights=1,2"])

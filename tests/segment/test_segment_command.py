@@ -15,7 +15,7 @@ from photographs import red_and_green
 from processes import contents, redo_tf
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
-from redo_tf.step import to_model_range
+from redo_tf.pixels import to_model_range
 from redo_tf.workdir import Workdir
 
 

@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from iterations import RATES, in_model_range, noise
 from redo_tf.layers.spectral_normalization import power_iteration
-from redo_tf.models import Redo
-from redo_tf.step import networks
+from redo_tf.models import Redo, networks
 
 
 def redrawn(model: Redo, images, latents, regions, seen=None):

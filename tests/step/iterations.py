@@ -15,8 +15,9 @@ import tensorflow as tf
 from redo_tf import config as configuration
 from redo_tf.build import build_mask_network, build_model
 from redo_tf.config import Config
-from redo_tf.models import Redo
-from redo_tf.step import TrainingStep, build_optimizers, networks
+from redo_tf.models import Redo, networks
+from redo_tf.optimizers import build_optimizers
+from redo_tf.step import TrainingStep
 
 BATCH, SEED = 4, 5
 RATES = {"learning_rate": 0.02, "encoder_learning_rate": 0.03, "discriminator_learning_rate": 0.05,

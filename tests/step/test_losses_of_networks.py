@@ -10,7 +10,8 @@ import tensorflow as tf
 from equations import expected_discriminator_loss, expected_generator_loss, redrawn
 from iterations import BATCH, build, in_model_range, noise
 from redo_tf.config import Config
-from redo_tf.step import discriminator_loss, generator_loss, make_fakes, networks
+from redo_tf.models import networks
+from redo_tf.objective import discriminator_loss, generator_loss, make_fakes
 
 
 @pytest.mark.parametrize("objective, region", [

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from redo_tf.config import Config
 from redo_tf.models import Discriminator, Encoder, MaskNetwork, Redo
-from redo_tf.step import DelayedStart, build_optimizers, l2_decayed
+from redo_tf.optimizers import DelayedStart, build_optimizers, l2_decayed
 
 
 def mask_optimizer(**options) -> tf.keras.optimizers.legacy.Optimizer:

@@ -5,8 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from iterations import BATCH, assert_same_weights, build, drawn, in_model_range, noise, small_config
+from redo_tf.objective import generator_loss
 from redo_tf.precision import fastest_on_cpu
-from redo_tf.step import TrainingStep, generator_loss
+from redo_tf.step import TrainingStep
 
 
 def test_replicas_recolour_their_parts_of_one_batch_and_the_two_updates_differently(run, two_replicas):

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from iterations import Run, pictures, small_config
-from redo_tf.step import TrainingStep, to_model_range
+from redo_tf.pixels import to_model_range
+from redo_tf.step import TrainingStep
 
 GENERATOR = ("images", "latents", "region", "seen")
 DISCRIMINATOR = ("images", "latents", "real", "region", "seen")

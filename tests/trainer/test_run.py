@@ -18,9 +18,9 @@ from loop import CLOCK, checkpoint_numbers, scalars
 from redo_tf.beginning import keeps_beginning
 from redo_tf.errors import UserError
 from redo_tf.models import compose
-from redo_tf.pictures import blend_masks, colour_labels, to_uint8
+from redo_tf.pictures import blend_masks, colour_labels
+from redo_tf.pixels import to_model_range, to_uint8
 from redo_tf.segmenter import load_mask_network
-from redo_tf.step import to_model_range
 
 FULL = ("train.mask_average=0.9", "objective.regions=worst", "train.checkpoints_kept=2")
 
