@@ -9,11 +9,13 @@ from redo_tf.released_weights import begin_as
 
 
 def build_mask_network(config: ModelConfig) -> MaskNetwork:
+    """f, whose variables appear with its first call: I [B, H, W, 3] in −1…1 → M [B, H, W, n], H and W multiples of 4."""
     f = config.mask_network
     return MaskNetwork(config.regions, f.channels, f.residual_blocks, f.temperature, f.pooling_windows, config.gain)
 
 
 def build_region_generators(config: ModelConfig, image_size: int) -> List[RegionGenerator]:
+    """G_1…G_n, whose variables appear with their first calls: (M_k [B, S, S, 1], z_k [B, d]) → V_k [B, S, S, 3] in −1…1."""
     g = config.generator
     return [RegionGenerator(image_size, g.channels, g.normalization, g.attention, config.gain)
             for _ in range(config.regions)]

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import faulthandler
 import gc
 import importlib
 import logging as standard_logging
@@ -11,7 +12,7 @@ import sys
 import traceback
 from typing import Callable, List, Optional
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from redo_tf.errors import Diverged, Interrupted, UserError
 
@@ -48,7 +49,7 @@ COMMANDS = {
 }
 
 
-def _parse_flags(arguments: List[str], first_word: Optional[str]) -> List[str]:
+def _parse_flags(arguments: List[str], first_word: Optional[str]) -> None:
     """absl's parser, but a wrong flag is a person's mistake like any other, and so are stray words; the first one may
     stand for the flag `first_word`."""
     if first_word and len(arguments) > 1 and not arguments[1].startswith("-"):
@@ -62,7 +63,6 @@ def _parse_flags(arguments: List[str], first_word: Optional[str]) -> List[str]:
             raise UserError(f"--{name}= is empty: give it a value, or leave it out for the default.")
     if len(rest) > 1:
         raise UserError(f"Not understood: {' '.join(rest[1:])} (flags have the form --name=value; --help lists them.)")
-    return rest
 
 
 def _help(main: Callable[[], None]) -> str:
@@ -107,23 +107,20 @@ def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
     if HELP.intersection(sys.argv[1:]):
         print(_help(main))  # absl's own --help ends with exit code 1 and leaves out imported modules' flags.
         sys.exit(0)
+    if sys.__stderr__:
+        faulthandler.enable(sys.__stderr__)  # Where TensorFlow was when it crashes the process.
+    logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(_PlainFormatter())
     logging.get_absl_handler().addFilter(lambda record: "tensorflow_datasets" not in record.pathname)
     standard_logging.getLogger("tensorflow").setLevel(standard_logging.ERROR)
 
     def body():
-        app.run(lambda _: main(), flags_parser=lambda arguments: _parse_flags(arguments, first_word))
-
-    def guarded():
-        try:
-            body()
-        except SystemExit as leaving:  # app.run ends every successful main this way.
-            if leaving.code not in (None, 0):
-                raise
+        _parse_flags(sys.argv, first_word)
+        main()
 
     try:
-        code = _exit_code(guarded)
+        code = _exit_code(body)
     except Exception:  # A mistake of this program's, not to be taken for a run that diverged, which is code 1.
         traceback.print_exc()
         code = 70

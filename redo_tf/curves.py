@@ -16,8 +16,8 @@ from redo_tf import cli, run_folders
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.history import Row, starts
-from redo_tf.pictures import WRITER
 from redo_tf.workdir import Workdir, names_of
+from redo_tf.written import FIGURES
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", None, "Folders of runs, separated by commas.")
@@ -49,7 +49,7 @@ def plot(runs: Dict[str, Sequence[Row]]) -> bytes:
         else:
             axes.text(0.5, 0.5, "no true masks", ha="center", va="center", transform=axes.transAxes)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90, metadata={"Software": WRITER})
+    figure.savefig(buffer, format="png", dpi=90, metadata={"Software": FIGURES})
     pyplot.close(figure)
     return buffer.getvalue()
 

@@ -140,4 +140,5 @@ def _turned(size: Tuple[int, int], turn: Optional[Image.Transpose]) -> Tuple[int
 
 
 def upright(image: Image.Image, turn: Optional[Image.Transpose]) -> Image.Image:
+    """The picture as its camera was held; `turn` from `turn_of`."""
     return image if turn is None else image.transpose(turn)

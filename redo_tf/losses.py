@@ -1,4 +1,5 @@
-"""The objectives, as pure functions. Scores of fakes are [n, B]: every image redrawn in each of its n regions."""
+"""The objectives, as pure functions. Scores of fakes are [n, B], every image redrawn in each of its n regions, or [1, B],
+redrawn in one."""
 from __future__ import annotations
 
 import tensorflow as tf

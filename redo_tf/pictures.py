@@ -6,14 +6,13 @@ from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngInfo
 
 from redo_tf.metrics import UNLABELLED
 from redo_tf.pixels import to_uint8
+from redo_tf.written import FIGURES, signature
 
 # Labels 0, 1, 2, …: black for the background, then colours that also differ in lightness; see `palette` past the last.
 PALETTE = np.array([[0, 0, 0], [255, 255, 255], [230, 120, 30], [60, 150, 230], [120, 200, 80], [190, 90, 200]], np.uint8)
-WRITER = "redo_tf"  # Stands in every picture, by which it is known from a person's own.
 GREY = np.array([128, 128, 128], np.uint8)
 TITLE_SIZE, TITLE_HEIGHT, BLOCK_GAP = 14, 40, 12  # pixels
 
@@ -95,7 +94,6 @@ def titled_grids(blocks: Sequence[Tuple[str, Sequence[np.ndarray]]]) -> np.ndarr
 
 def png(image: np.ndarray) -> bytes:
     """uint8 [H, W, 3] as a PNG file's bytes, with the name of its writer."""
-    buffer, information = io.BytesIO(), PngInfo()
-    information.add_text("Software", WRITER)
-    Image.fromarray(image).save(buffer, "PNG", pnginfo=information)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", pnginfo=signature(FIGURES))
     return buffer.getvalue()

@@ -110,8 +110,8 @@ class Trainer:
         if self._progress("step") < self.config.train.steps:
             self.workdir.remove_summary()
         try:
-            with StopSignals() as self.signals:
-                while self._train() == "collapsed":
+            with StopSignals() as signals:
+                while not self._train(signals):
                     self._begin_anew()
         except tf.errors.ResourceExhaustedError as error:
             raise UserError(f"Training on batches of {self.config.train.batch_size} does not fit into memory: begin anew "
@@ -160,8 +160,8 @@ class Trainer:
 
     # ------------------------------------------------------------------------------------ one run of iterations
 
-    def _train(self) -> str:
-        """Iterates from the current step; `finished`, or `collapsed` when it should begin anew."""
+    def _train(self, signals: StopSignals) -> bool:
+        """Iterates from the current step on; whether it came to the end, or else has collapsed and should begin anew."""
         config = self.config.train
         step, restarts = self._progress("step"), self._progress("restarts")
         seed = self.seed(restarts)
@@ -175,23 +175,12 @@ class Trainer:
                 pending.append(self.step_function(next(batches), seed, step))
                 step += 1
                 progress.update()
-                stop = self.signals.received  # Read once: a signal during what follows counts after the next iteration.
+                stop = signals.received  # Read once: a signal during what follows counts after the next iteration.
                 due = schedule.due(config, step, stopping=stop is not None)
                 if traced and not due:
                     continue
-                fetched = self._fetch(pending, step)
-                means = {name: values.mean(0) for name, values in fetched.items()}
-                pending = []
-                seconds = time.perf_counter() - clock
-                self.window.add(fetched, seconds, timed=traced)
-                if traced or self.stopwatch.times:
-                    self.stopwatch.add("iterations", seconds, len(next(iter(fetched.values()))))
-                else:
-                    self.stopwatch.add("start-up", time.perf_counter() - self.started)
-                traced = True
-                self.progress["seconds"].assign_add(seconds)
-                self.progress["step"].assign(step)
-                self.writers.scalars({"restarts": restarts, **means}, step)
+                means = self._account_for(pending, step, clock, timed=traced)
+                pending, traced = [], True
                 progress.set_postfix(D=f"{means['discriminator/total']:.2f}", G=f"{means['generator/adversarial']:.2f}",
                                      Lz=f"{means['generator/information']:.2f}",
                                      sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
@@ -202,7 +191,7 @@ class Trainer:
                         due.add("save")  # Or else a run that is killed goes on from before the evaluation that best/ is of.
                     progress.write(writers.line(row), file=progress.fp)
                     if row["collapsed"] and self._may_begin_anew(row):
-                        return "collapsed"
+                        return False
                 if "save" in due:
                     with self.stopwatch.of("checkpoints"):
                         self._save()
@@ -212,7 +201,24 @@ class Trainer:
                 if stop is not None and step < config.steps:
                     raise Interrupted(f"Stopped and saved at step {step}: the same command (without --restart) continues.", stop)
                 clock = time.perf_counter()
-        return "finished"
+        return True
+
+    def _account_for(self, pending: Sequence[Dict[str, tf.Tensor]], step: int, since: float,
+                     timed: bool) -> Dict[str, np.ndarray]:
+        """Waits for the pending iterations, the last of which is `step`, and notes what they gave, and the time that they took
+        `since`; the means of their metrics."""
+        fetched = self._fetch(pending, step)
+        seconds = time.perf_counter() - since
+        self.window.add(fetched, seconds, timed)
+        if timed or self.stopwatch.times:
+            self.stopwatch.add("iterations", seconds, len(pending))
+        else:
+            self.stopwatch.add("start-up", time.perf_counter() - self.started)
+        self.progress["seconds"].assign_add(seconds)
+        self.progress["step"].assign(step)
+        means = {name: values.mean(0) for name, values in fetched.items()}
+        self.writers.scalars({"restarts": self._progress("restarts"), **means}, step)
+        return means
 
     def _fetch(self, pending: Sequence[Dict[str, tf.Tensor]], step: int) -> Dict[str, np.ndarray]:
         """The metrics of T pending iterations, each [T, …]; every one of them must be finite."""

@@ -36,6 +36,7 @@ class Window(tf.train.experimental.PythonState):
         return self.timed_iterations / self.seconds if self.timed_iterations else 0.0
 
     def means(self) -> Dict[str, np.ndarray]:
+        """Name → mean over the iterations, float64 […]."""
         return {name: total / self.iterations for name, total in self.sums.items()}
 
     def serialize(self) -> str:

@@ -130,10 +130,12 @@ class Workdir:
         return self.has_checkpoint() or bool(self.metrics()) or os.path.exists(self.file("summary.json"))
 
     def check_kept(self) -> None:
-        """
+        """Whether a run that was here still has its checkpoints.
+
+        The first evaluation is followed by a checkpoint, so a process that is killed in between leaves a single row.
+
         Raises:
-          UserError: a run was here whose checkpoints were removed, so that it can neither go on nor be begun over it. The
-            first evaluation is followed by a checkpoint: a process that is killed in between leaves a single row.
+          UserError: they were removed, and the run can neither go on nor be begun over.
         """
         rows = self.metrics()
         if not self.has_checkpoint() and (len(rows) > 1 or os.path.exists(self.file("summary.json"))):

@@ -29,6 +29,7 @@ class PictureSize(tfds.core.BuilderConfig):
 
 
 def picture_size(size: int) -> PictureSize:
+    """The configuration of pictures that are drawn at S pixels."""
     return PictureSize(name=f"{size}px", description=f"Pictures of {size} by {size} pixels.", image_size=size)
 
 
@@ -48,6 +49,7 @@ class ShortSide(tfds.core.BuilderConfig):
 
 
 def short_side(size: int, resize: str = "antialias") -> ShortSide:
+    """The configuration of photographs whose short sides are kept at no more than so many pixels."""
     name = f"{size}px" if resize == "antialias" else f"{size}px_{resize}"
     return ShortSide(
         name=name, description=f"Short sides of at most {size} pixels, {resize}.", image_size=size, resize=resize

@@ -15,7 +15,7 @@ from redo_tf import decoding
 from redo_tf.data import picture_tree
 from redo_tf.decoding import PictureError
 from redo_tf.metrics import UNLABELLED
-from redo_tf.photos.drawing import is_result
+from redo_tf.written import is_result
 
 MASKS = "masks"  # A folder of masks that lies among the pictures.
 BESIDE = "_mask"  # Ends the name of a mask that lies beside its picture.
@@ -61,15 +61,15 @@ def _is_uniform(mask: Image.Image) -> bool:
 def to_labels(mask: Image.Image, numbered: bool = True) -> np.ndarray:
     """A person's mask → labels uint8 [H, W]: 0 background, 1 and up objects, 255 no label.
 
-    Read as labels, where masks are `numbered`, if there is nothing above `LAST_OBJECT` but 255, and more than 0 and 255: each
-    but these two is an object's number. Otherwise the object is what is lighter than mid-grey.
+    By the kind of picture:
 
-    In a picture with a palette the objects are whatever is not black; but where its indices could be labels, or index 1 is used,
-    index 255 is no label, as in PASCAL VOC's, which number their objects from 1. Indices that could be labels number the
-    objects, unless index 0 is one of them, or all colours are greys, as at soft edges. Where the palette gives every pixel the
-    grey of its index the picture counts as a grey one.
-
-    Of a cut-out, whose alpha channel has transparent pixels, the object is what is not transparent, whatever its colour.
+    * With transparent pixels, a cut-out: what is not transparent is object, whatever its colour.
+    * Grey: if masks are `numbered`, and the values beside 0 and 255 are all numbers up to `LAST_OBJECT`, and there are any, they
+      are labels. Otherwise what is lighter than mid-grey is object.
+    * With a palette of colours: what is not black is object. Indices that could be labels (as above) number the objects, unless
+      index 0 is not black, or all colours are greys, as at soft edges. Index 255 is no label where indices could be labels or
+      index 1 is used, as in PASCAL VOC's, which number their objects from 1.
+    * With a palette that gives every pixel the grey of its index: as grey.
 
     Raises:
       PictureError: its pixels differ, and none is an object's, so that it is no mask of these kinds.
@@ -176,10 +176,12 @@ class Contents:
     def mask(self, name: str) -> Optional[pathlib.Path]:
         return self.mask_apart(name) or self.mask_beside(name)
 
-
     def are_numbered(self) -> bool:
-        """Whether grey masks may hold objects' numbers: not where, of some masks, one has another grey. Then dark greys are
-        little probability of an object."""
+        """Whether grey masks may hold objects' numbers.
+
+        They do not if any of the first `LOOKED_AT` has a grey that is no number, nor 255: then greys are probabilities, and
+        dark ones background.
+        """
         masks = (path for path in map(self.mask, self.pictures()) if path)
         return not any(map(_has_other_greys, itertools.islice(masks, LOOKED_AT)))
 

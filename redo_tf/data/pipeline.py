@@ -14,10 +14,9 @@ import tensorflow as tf
 from redo_tf.errors import UserError
 
 _FOREVER = 2**62
-
-
 _IMAGES, _REAL = 0, 1  # The two draws.
 _CYCLE = 1000  # Draws from a mixture in which the data sets have their exact shares.
+_COINS = 1000  # Beside a draw: the coins by which its pictures are mirrored.
 
 
 def _key(*entropy: int) -> np.int64:
@@ -83,7 +82,7 @@ def _weighted_indices(
 
 def _flipped(images: tf.Tensor, step: tf.Tensor, seed: int, stream: int) -> tf.Tensor:
     """Each picture of a batch as it is or mirrored, left and right, by a coin that depends on seed and step alone."""
-    coins = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], tf.stack([_key(seed, stream, _CYCLE), step]))
+    coins = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], tf.stack([_key(seed, stream, _COINS), step]))
     return tf.where(coins < 0.5, images, tf.reverse(images, axis=[2]))
 
 

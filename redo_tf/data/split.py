@@ -22,7 +22,8 @@ class Split:
       ids: N names.
       parts: how many pictures come from each data set of a mixture, in order; empty for a single one.
       classes: K, number of labels, background included.
-      mergeable: whether of more objects than there can be regions the last ones are one, as in a person's own masks.
+      mergeable: whether objects that are more than there can be regions are scored as one with the last that has a region, as
+        in a person's own masks.
     """
 
     images: np.ndarray

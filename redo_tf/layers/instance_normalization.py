@@ -46,7 +46,8 @@ def _summed_like(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 
 
 class InstanceNormalization(tf.keras.layers.Layer):
-    """Instance normalisation with a learned scale γ (1 at first) and offset β (0 at first) for each channel."""
+    """Instance normalisation with a learned scale γ (1 at first) and offset β (0 at first) for each channel: x [B, H, W, C] →
+    the same shape and dtype."""
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -76,7 +77,8 @@ class _Conditional(tf.keras.layers.Layer):
 
 
 class ConditionalInstanceNormalization(_Conditional):
-    """`norm(x) · γ(z) + β(z)`, instance statistics: what the released code uses. Call with `(x, z)`."""
+    """`norm(x) · γ(z) + β(z)`, instance statistics: what the released code uses. Call with `(x, z)`, x
+    [B, H, W, C] and z [B, d]; the result is like x."""
 
     def call(self, inputs, training=None):
         del training  # The same in training and inference.
@@ -85,7 +87,8 @@ class ConditionalInstanceNormalization(_Conditional):
 
 
 class ConditionalBatchNormalization(_Conditional):
-    """`norm(x) · γ(z) + β(z)`, batch statistics (over all replicas): the paper's text, section 4. Call with `(x, z)`."""
+    """`norm(x) · γ(z) + β(z)`, batch statistics (over all replicas): the paper's text, section 4. Call with
+    `(x, z)`, x [B, H, W, C] and z [B, d]; the result is like x."""
 
     def build(self, input_shapes):
         super().build(input_shapes)

@@ -49,11 +49,11 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
         """σ(W), a float32 scalar: `vᵀ W u` with v = W u / ‖W u‖."""
         return _sigma(self._matrix(), tf.math.l2_normalize(self.u))[0]
 
-    def normalized_kernel(self, dtype: tf.DType) -> tf.Tensor:
+    def normalized_kernel(self, dtype: str) -> tf.Tensor:
         """W/σ(W) in the convolution's dtype. Its gradient, u and v being constants, is `(g − ⟨g, W/σ⟩ v uᵀ)/σ`."""
         return kept(self, dtype, lambda: self._normalize(dtype))
 
-    def _normalize(self, dtype: tf.DType) -> tf.Tensor:
+    def _normalize(self, dtype: str) -> tf.Tensor:
         """The gradient is written out because the largest kernels have millions of weights: this passes over them half as
         often as the gradients of the division and of σ."""
         u = tf.math.l2_normalize(self.u)  # [1, out]

@@ -7,20 +7,13 @@ from typing import Dict, Iterator, List, Tuple
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from redo_tf.decoding import PictureError, read
 from redo_tf.files import naming
-from redo_tf.pictures import WRITER as FIGURE_WRITER, palette
+from redo_tf.pictures import palette
+from redo_tf.written import MASKS, is_cut, is_output, signature
 
-KINDS = ("mask", "overlay", "probabilities")
-FIGURES = ("masks.png", "redraw.png", "curves.png")  # And contact_sheet_DATASET.png.
-WRITER = "redo_tf.segment"  # Stands in every file, by which it is known from a person's own.
 STRIP_PIXELS = 2**20  # Float arrays never hold more than this many pixels of a picture.
-_ENDINGS = tuple(f"_{kind}.png" for kind in KINDS)
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"  # Every PNG file's beginning.
-_SMALLEST = 67  # Bytes of a PNG file that holds a picture, of one pixel; the text ends before.
-_LAST_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"  # Every whole PNG file's end.
 _KEPT = 0.4, 0.7  # Of the picture's own colour in an overlay: in the background, in objects.
 
 
@@ -42,8 +35,8 @@ def write_files(masks: np.ndarray, size: Tuple[int, int], picture: str, files: D
       OSError: nothing can be written, as on a full disk.
     """
     for path in files.values():
-        if os.path.lexists(path) and not (is_output(path) or _is_cut(path)):
-            raise PictureError(f"would overwrite {path}, which {WRITER} has not written: choose another --output")
+        if os.path.lexists(path) and not (is_output(path) or is_cut(path)):
+            raise PictureError(f"would overwrite {path}, which {MASKS} has not written: choose another --output")
     labels = np.empty(size, np.uint8)
     objects = np.empty(size, np.uint8) if "probabilities" in files else None
     overlay = read(picture) if "overlay" in files else None
@@ -89,47 +82,6 @@ def enlarged(masks: np.ndarray, size: Tuple[int, int]) -> Iterator[Tuple[slice, 
         yield slice(top, bottom), labels, np.clip(objects, 0, 1)
 
 
-def is_output(path: str) -> bool:
-    """Whether a file was written by `write_files`."""
-    return _is_by(WRITER, path)
-
-
-def is_result(path: str) -> bool:
-    """Whether a file among a person's pictures is none of them, but a mask of `redo_tf.segment`, or a figure of another
-    command under the name that it has by default. Only files of such names are opened, as there may be millions."""
-    name = os.path.basename(path)
-    if name.endswith(_ENDINGS):
-        return is_output(path)
-    return (name in FIGURES or name.startswith("contact_sheet_")) and _is_by(FIGURE_WRITER, path)
-
-
-def _is_by(writer: str, path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return b"Software\0" + writer.encode() in file.read(128)  # The text comes right after the header.
-    except OSError:
-        return False
-
-
-def is_whole(path: str) -> bool:
-    """Whether a file was written by `write_files` to its end."""
-    if not is_output(path):
-        return False
-    with open(path, "rb") as file:
-        file.seek(-len(_LAST_CHUNK), os.SEEK_END)
-        return file.read() == _LAST_CHUNK
-
-
-def _is_cut(path: str) -> bool:
-    """Whether a file is empty or begins a PNG file without any picture: a mask may be left so when the power fails."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(_SMALLEST)
-    except OSError:
-        return False
-    return len(start) < _SMALLEST and start[:len(_SIGNATURE)] == _SIGNATURE[:len(start)]
-
-
 def _colour(picture: Image.Image, rows: slice, labels: np.ndarray, count: int) -> None:
     """Mixes the labels' colours into these rows of a picture."""
     kept = np.array([_KEPT[0]] + [_KEPT[1]] * (count - 1), np.float32)
@@ -141,15 +93,13 @@ def _colour(picture: Image.Image, rows: slice, labels: np.ndarray, count: int) -
 
 def _save(image: Image.Image, path: str, **options) -> None:
     """Writes a PNG file under a temporary name, always the same, then renames it."""
-    information = PngInfo()
-    information.add_text("Software", WRITER)
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.part")
     try:
         os.makedirs(folder, exist_ok=True)
         with naming(path), open(temporary, "wb") as file:
             # Without the picture's colour profile, which may be CMYK's, or large, and would come before the text.
-            image.save(file, "PNG", pnginfo=information, icc_profile=None, **options)
+            image.save(file, "PNG", pnginfo=signature(MASKS), icc_profile=None, **options)
         os.replace(temporary, path)
     except OSError as error:
         if os.path.exists(temporary):

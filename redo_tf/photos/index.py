@@ -15,8 +15,10 @@ _START = b'{"input": '  # Of every row.
 
 
 class Index:
-    """One object a picture, by its path in `input`; those with `mask` own the files that they name, each its own. That one
-    is to be segmented anew is noted as `outdated`; should that fail, its row has `mask` and `error`.
+    """The rows of index.jsonl, one object a picture, by its path in `input`.
+
+    A row with `mask` owns the files that it names; no two rows name the same. A picture that is to be segmented anew is noted
+    as `outdated`; should that fail, its row has both `mask`, the former one, and `error`.
 
     While pictures are being segmented lines are only ever appended, so a killed process leaves at worst one line that
     is cut off, which is dropped when the file is next read.

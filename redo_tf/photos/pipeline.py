@@ -23,6 +23,7 @@ from redo_tf.photos.finding import Picture
 from redo_tf.photos.index import Index
 from redo_tf.progress import bar
 from redo_tf.segmenter import Segmenter
+from redo_tf.written import is_whole
 
 MOST_FAILURES = 125  # The largest exit code that shells give no meaning of their own.
 WAITING_BATCHES = 4  # So many batches of pictures at most wait for others of their size.
@@ -75,7 +76,7 @@ def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kind
       pictures: what to segment.
       output: folder, made if need be. Pictures whose results by this model are whole there are skipped; those whose
         results would replace another picture's fail.
-      kinds: of `drawing.KINDS`, `mask` among them.
+      kinds: of `written.KINDS`, `mask` among them.
       batch_size: pictures of one fitted size that the network sees together.
       workers: threads that decode and write.
       overwrite: skip none, and replace the results of pictures that are no longer there.
@@ -145,7 +146,7 @@ def _refusal(mask: str, owner: str) -> PictureError:
 
 def _is_done(row: Dict[str, Any], files: Dict[str, str], output: str, model: str) -> bool:
     return (row is not None and row.get("model") == model and not row.get("outdated") and
-            all(row.get(kind) == name and drawing.is_whole(os.path.join(output, name)) for kind, name in files.items()))
+            all(row.get(kind) == name and is_whole(os.path.join(output, name)) for kind, name in files.items()))
 
 
 def _rows(segmenter: Segmenter, pictures: Sequence[Picture], output: str, files: Dict[Picture, Dict[str, str]],

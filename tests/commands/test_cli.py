@@ -86,7 +86,6 @@ def test_our_own_mistakes_are_no_divergence(monkeypatch, capsys):
     def main():
         raise ValueError("bug")
     monkeypatch.setattr(sys, "argv", ["redo-tf"])
-    monkeypatch.setattr(cli.app, "run", lambda main, flags_parser: main(None))
     with pytest.raises(SystemExit) as left:
         cli.run(main)
     assert left.value.code == 70

@@ -21,6 +21,7 @@ from redo_tf.models import compose
 from redo_tf.pictures import blend_masks, colour_labels
 from redo_tf.pixels import to_model_range, to_uint8
 from redo_tf.segmenter import load_mask_network
+from redo_tf.signals import StopSignals
 
 FULL = ("train.mask_average=0.9", "objective.regions=worst", "train.checkpoints_kept=2")
 
@@ -82,7 +83,7 @@ def test_pictures_are_drawn_as_configured_from_the_step_that_is_reached(tmp_path
 
     monkeypatch.setattr("redo_tf.trainer.training_batches", drawn)
     with pytest.raises(Drawn):
-        trainer._train()
+        trainer._train(StopSignals())
 
 
 def test_the_summary_is_what_run_returns_and_repeats_the_metrics(finished):
