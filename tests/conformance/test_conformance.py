@@ -91,7 +91,7 @@ REGISTRY = {
     "RegionGenerator": Subject(
         lambda: models.RegionGenerator(SIDE, 2), [[SIDE, SIDE, 1], [Z]], idle=idle_in_generator),
 }
-NEITHER = {"Orthogonal": "an initializer", "compose": "a function"}
+NEITHER = {"Orthogonal": "an initializer", "compose": "a function", "networks": "a function"}
 
 
 def test_every_public_layer_and_model_is_here():

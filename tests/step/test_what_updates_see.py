@@ -30,8 +30,9 @@ def arguments(run: Run, monkeypatch, seeds: Sequence[int], **overrides) -> Dict[
     monkeypatch.setattr(step, "_generator_update", record("generator", GENERATOR))
     monkeypatch.setattr(step, "_discriminator_update", record("discriminator", DISCRIMINATOR))
     batch = {name: tf.constant(value) for name, value in pictures().items()}
-    for parts in (("generator", "discriminator") if step.config.objective.redraw == "one" else ("both",)):
-        step._replica_iteration(batch, tf.constant(seeds, tf.int64), 0, 1, parts)
+    one = [(0, "generator"), (1, "discriminator")]
+    for region, parts in one if step.config.objective.redraw == "one" else [(None, "both")]:
+        step._replica_iteration(batch, tf.constant(seeds, tf.int64), region, parts)
     return found
 
 
