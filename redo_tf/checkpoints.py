@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import os
 import re
 import shutil
@@ -37,6 +38,16 @@ def is_readable(prefix: str) -> bool:
     # The reader shows a damaged file as an OpError, or as the Python exception that is nearest: truncated data is IndexError.
     except (tf.errors.OpError, ValueError, RuntimeError, LookupError):
         return False
+
+
+def _files(prefix: str) -> List[Tuple[str, int, int]]:
+    """Name, size and time of change of each of a checkpoint's files."""
+    found = []
+    for path in sorted(glob.glob(f"{glob.escape(prefix)}.*")):
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(path)
+            found.append((path, status.st_size, status.st_mtime_ns))
+    return found
 
 
 class Checkpoints:
@@ -74,19 +85,20 @@ class Checkpoints:
     def restore_newest(self) -> Optional[str]:
         """Restores the newest readable checkpoint; its path, or None when there is none.
 
-        Another process may be saving there: the folder is listed again after each that cannot be read.
+        Another process may be saving there: the folder is listed again after each that cannot be read, and what has changed is
+        read again.
 
         Raises:
           UserError: it lacks variables that are here.
         """
-        skipped = set()
-        while prefix := next((prefix for prefix in reversed(self.prefixes()) if prefix not in skipped), None):
+        skipped = {}  # What cannot be read, with its files: those of one that was being written are others afterwards.
+        while prefix := next((prefix for prefix in reversed(self.prefixes()) if skipped.get(prefix) != _files(prefix)), None):
+            skipped[prefix] = _files(prefix)
             with contextlib.suppress(tf.errors.NotFoundError):  # It was deleted while it was read.
                 if is_readable(prefix):
                     self._restore(prefix)
                     return prefix
-            skipped.add(prefix)
-            if prefix in self.prefixes():
+            if skipped[prefix] == _files(prefix):
                 logging.warning("Checkpoint %s is damaged and was skipped.", prefix)
         return None
 

@@ -59,8 +59,11 @@ def _parse_flags(arguments: List[str], first_word: Optional[str]) -> None:
     except flags.Error as error:
         raise UserError(f"{error} (--help lists the flags.)") from error
     for name in flags.FLAGS:
-        if flags.FLAGS[name].present and flags.FLAGS[name].value == "":  # Of a script, say, whose variable is not set.
+        flag = flags.FLAGS[name]
+        if flag.present and flag.value == "":  # Of a script, say, whose variable is not set.
             raise UserError(f"--{name}= is empty: give it a value, or leave it out for the default.")
+        if isinstance(flag.value, str) and flag.value.startswith("~"):  # Shells leave it as it is after `--name=`.
+            flag.value = os.path.expanduser(flag.value)
     if len(rest) > 1:
         raise UserError(f"Not understood: {' '.join(rest[1:])} (flags have the form --name=value; --help lists them.)")
 

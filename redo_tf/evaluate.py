@@ -16,6 +16,7 @@ from absl import flags
 from redo_tf import cli, data
 from redo_tf.evaluation import BATCH, evaluate
 from redo_tf.files import write_text
+from redo_tf.supervision.pictures import labelled_rows
 from redo_tf.trained import Trained
 from redo_tf.trained_flags import trained_from_flags
 from redo_tf.workdir import Workdir
@@ -29,7 +30,7 @@ flags.DEFINE_integer("batch_size", BATCH, "Pictures at a time.", lower_bound=1, 
 def evaluate_split(network: Trained, split: str, data_dir: Optional[str], batch_size: int = BATCH) -> Dict[str, Any]:
     """Scores of a mask network on a split; see `evaluation.evaluate`, but shares of regions are in the labels' order.
 
-    With those of a run are `step` and `restarts` of the evaluation in training that chose the network.
+    `labelled` of the `pictures` have masks, on which the scores rest. With those of a run are `step` and `restarts` of the evaluation in training that chose the network.
 
     Raises:
       UserError: no data, or a split without masks.
@@ -38,15 +39,17 @@ def evaluate_split(network: Trained, split: str, data_dir: Optional[str], batch_
     results = evaluate(network.segment, pictures, network.regions, batch_size)
     in_order = {name: [results[name][region] for region in results["order"]]
                 for name in ("region_sizes", "label_shares", "border_shares")}
-    return {"dataset": network.pictures.dataset, "split": split, "pictures": len(pictures.images), **results, **in_order,
+    return {"dataset": network.pictures.dataset, "split": split, "pictures": len(pictures.images),
+            "labelled": len(labelled_rows(pictures)), **results, **in_order,
             **{name: network.evaluation[name] for name in ("step", "restarts") if name in network.evaluation}}
 
 
 def table(results: Dict[str, Any]) -> str:
     """The scores, readable."""
     sizes = ", ".join(f"{size:.3f}" for size in results["region_sizes"])
+    some = f" ({results['labelled']} with masks)" if results["labelled"] < results["pictures"] else ""
     return "\n".join([
-        f"{results['dataset']} {results['split']}, {results['pictures']} pictures, "
+        f"{results['dataset']} {results['split']}, {results['pictures']} pictures{some}, "
         f"mean region sizes {sizes}, the background's first",
         f"{'':34}{'accuracy':>10}{'IoU':>10}",
         f"{'one assignment for the whole set':34}{results['accuracy']:10.4f}{results['iou']:10.4f}",

@@ -6,8 +6,10 @@ from typing import List, Optional
 
 
 def split(text: str) -> List[str]:
-    """The folders that a word names, in order; empty parts are left out. A folder that is there may have commas in its path."""
-    return [text] if os.path.exists(text) else [part.strip() for part in text.split(",") if part.strip()]
+    """The folders that a word names, in order; empty parts are left out, ~ is the home folder. A folder that is there may have
+    commas in its path."""
+    text = os.path.expanduser(text)
+    return [text] if os.path.exists(text) else [os.path.expanduser(part.strip()) for part in text.split(",") if part.strip()]
 
 
 def same(one: Optional[str], other: Optional[str]) -> bool:

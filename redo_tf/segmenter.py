@@ -40,9 +40,19 @@ class Segmenter(abc.ABC):
         """(h, w) to which a picture of height × width pixels has to be resized for `masks`."""
         return fitted_size(height, width, self.card["image_size"])
 
-    @abc.abstractmethod
     def masks(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [B, h, w, 3] of a fitted size → probabilities float32 [B, h, w, n], sums to 1 over n; 0 is background."""
+        """uint8 [B, h, w, 3] of a fitted size → probabilities float32 [B, h, w, n], sums to 1 over n; 0 is background.
+
+        Raises:
+          TypeError: the images are not uint8.
+        """
+        if images.dtype != np.uint8:
+            raise TypeError(f"Images are {images.dtype}, and should be uint8, 0…255.")
+        return self._masks(images) if len(images) else np.zeros([*images.shape[:3], self.regions], np.float32)
+
+    @abc.abstractmethod
+    def _masks(self, images: np.ndarray) -> np.ndarray:
+        """`masks` of at least one picture."""
 
 
 class _Run(Segmenter):
@@ -60,7 +70,7 @@ class _Run(Segmenter):
         self._fitted_masks = tf.function(
             self.segmentation.fitted_masks, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
 
-    def masks(self, images):
+    def _masks(self, images):
         return self._fitted_masks(images).numpy()
 
 
@@ -75,7 +85,7 @@ class _SavedModel(Segmenter):
         except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as error:
             raise UserError(f"The SavedModel {path} cannot be loaded ({_first_line(error)}): export it again.") from error
 
-    def masks(self, images):
+    def _masks(self, images):
         return self._serve(images=tf.constant(images))["masks"].numpy()
 
 
@@ -101,7 +111,7 @@ class _TFLite(Segmenter):
         fixed = self._input["shape_signature"][1:3]
         return super().fitted_size(height, width) if -1 in fixed else tuple(int(side) for side in fixed)
 
-    def masks(self, images):
+    def _masks(self, images):
         return np.concatenate([self._masks_of_one(image[None]) for image in images])
 
     def _masks_of_one(self, image: np.ndarray) -> np.ndarray:

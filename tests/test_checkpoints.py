@@ -82,6 +82,24 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_gives_way_to_the_new_one
     assert not [record for record in caplog.records if "damaged" in record.getMessage()]
 
 
+def test_a_checkpoint_that_is_read_while_it_is_written_is_read_again(tmp_path, monkeypatch, caplog):
+    """As best/ may be, where the one before is deleted next."""
+    save(tmp_path, 1.0, 2.0)
+    whole, check = (tmp_path / "ckpt-2.index").read_bytes(), is_readable
+    truncate(tmp_path / "ckpt-2.index")
+
+    def meanwhile(prefix):
+        found = check(prefix)
+        if not found:
+            (tmp_path / "ckpt-2.index").write_bytes(whole)
+            for path in tmp_path.glob("ckpt-1.*"):
+                path.unlink()
+        return found
+    monkeypatch.setattr("redo_tf.checkpoints.is_readable", meanwhile)
+    assert restored(tmp_path) == (2.0, str(tmp_path / "ckpt-2"))
+    assert not [record for record in caplog.records if "damaged" in record.getMessage()]
+
+
 def test_a_flipped_byte_is_noticed(tmp_path):
     save(tmp_path, 1.0, 2.0)
     with open(tmp_path / "ckpt-2.data-00000-of-00001", "r+b") as file:

@@ -89,3 +89,12 @@ def test_a_run_that_was_not_evaluated_and_one_whose_best_checkpoint_is_damaged_a
     (unevaluated / "best" / "ckpt-3.data-00000-of-00001").write_bytes(b"")
     with pytest.raises(UserError, match="/best is damaged, and no checkpoint in it can be read: bring it back from a copy"):
         segmenter.load(str(unevaluated))
+
+
+def test_pictures_are_bytes_and_none_have_no_masks(tmp_path):
+    save_model(tmp_path, 1)
+    for model in (segmenter.load(str(tmp_path)), segmenter.load("lfw")):
+        with pytest.raises(TypeError, match="^Images are float32, and should be uint8, 0…255.$"):
+            model.masks(np.zeros([1, 32, 32, 3], np.float32))
+        nothing = model.masks(np.zeros([0, 32, 32, 3], np.uint8))
+        assert nothing.shape == (0, 32, 32, 2) and nothing.dtype == np.float32

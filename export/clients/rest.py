@@ -9,11 +9,14 @@ the first that fails it stops, with exit code 1.
 """
 import argparse
 import base64
+import http.client
 import json
 import pathlib
 import sys
 import urllib.error
 import urllib.request
+
+OUTPUTS = ("label_png_bytes", "mask_png_bytes")
 
 
 def segment(url, model, files, timeout=60.0):
@@ -29,7 +32,7 @@ def segment(url, model, files, timeout=60.0):
       For each file `label_png_bytes` and `mask_png_bytes`, the contents of PNG files.
 
     Raises:
-      RuntimeError: the server refused the request, with its reason.
+      RuntimeError: the server refused the request, with its reason, or its answer is none of such a model's.
       OSError: the server cannot be reached.
     """
     instances = [{"image_bytes": {"b64": base64.b64encode(file).decode()}} for file in files]
@@ -39,10 +42,19 @@ def segment(url, model, files, timeout=60.0):
         {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
-            predictions = json.load(response)["predictions"]
+            answer = response.read()
     except urllib.error.HTTPError as error:
         raise RuntimeError(error.read().decode(errors="replace")) from error
-    return [{name: base64.b64decode(value["b64"]) for name, value in prediction.items()} for prediction in predictions]
+    except http.client.HTTPException as error:
+        raise RuntimeError(f"the answer broke off ({error})") from error
+    try:
+        results = [{name: base64.b64decode(prediction[name]["b64"]) for name in OUTPUTS}
+                   for prediction in json.loads(answer)["predictions"]]
+    except (ValueError, LookupError, TypeError):
+        results = []
+    if len(results) != len(files) or any(not png.startswith(b"\x89PNG") for result in results for png in result.values()):
+        raise RuntimeError(f"the answer has no masks for {len(files)} picture(s): check the server's address and the model's name")
+    return results
 
 
 def prepare(pictures, output):

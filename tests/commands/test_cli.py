@@ -6,6 +6,7 @@ import signal
 import sys
 
 import pytest
+from absl.testing import flagsaver
 
 from processes import run
 from redo_tf import cli
@@ -90,3 +91,10 @@ def test_our_own_mistakes_are_no_divergence(monkeypatch, capsys):
         cli.run(main)
     assert left.value.code == 70
     assert "ValueError: bug" in capsys.readouterr().err
+
+
+def test_a_home_folder_is_found_as_shells_find_it_where_they_do_not(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/mia")
+    with flagsaver.flagsaver():
+        cli._parse_flags(["command", "--workdir=~/runs/a", "--data_dir=photos~/~"], None)
+        assert (cli.WORKDIR.value, cli.DATA_DIR.value) == ("/home/mia/runs/a", "photos~/~")

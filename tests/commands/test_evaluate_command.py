@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import tiny
 from processes import run
+from redo_tf import evaluate
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.data import shapes
@@ -37,13 +38,14 @@ def test_evaluation_prints_what_an_independent_computation_finds(finished_run, t
     expected = {"accuracy": accuracy.mean(1).max(), "accuracy_per_image": accuracy.max(0).mean(),
                 "iou": iou.mean(1).max(), "iou_per_image": iou.max(0).mean()}
 
-    assert (results["dataset"], results["split"], results["pictures"]) == ("shapes", "test", 4)
+    assert [results[name] for name in ("dataset", "split", "pictures", "labelled")] == ["shapes", "test", 4, 4]
     background_first = slice(None, None, -1 if iou.mean(1).argmax() == 0 else 1)
     assert results["region_sizes"] == pytest.approx(soft.mean((0, 1, 2))[background_first].tolist(), abs=1e-5)
     assert results["label_shares"] == pytest.approx(np.mean(objects, (1, 2, 3))[background_first].tolist(), abs=1e-9)
     assert {name: results[name] for name in expected} == pytest.approx(expected, abs=1e-9)
     assert json.loads((workdir / "evaluation_test.json").read_text()) == results
-    assert table[0].startswith("shapes test, 4 pictures")
+    assert table[0].startswith("shapes test, 4 pictures, ")
+    assert evaluate.table({**results, "labelled": 2}).startswith("shapes test, 4 pictures (2 with masks), ")
     assert [float(word) for word in table[2].split()[-2:]] == pytest.approx([expected["accuracy"], expected["iou"]], abs=5e-5)
     assert [float(word) for word in table[3].split()[-2:]] == pytest.approx(
         [expected["accuracy_per_image"], expected["iou_per_image"]], abs=5e-5)

@@ -1,6 +1,8 @@
 """A served SavedModel and the clients, over gRPC with TensorFlow Serving's own stubs and over REST."""
 from __future__ import annotations
 
+import http.client
+import io
 import json
 import os
 import re
@@ -113,3 +115,21 @@ def test_a_client_as_a_person_runs_it(served, segmented, tmp_path, script, flag,
         assert run("photo.png", "--output", "full").stderr == "full/photo_mask.png: No space left on device\n"
     # What came before it is written.
     assert (tmp_path / "photo_mask.png").read_bytes() == (tmp_path / "new/folder/photo_mask.png").read_bytes()
+
+
+@pytest.mark.parametrize("answer", [
+    b"<html>", b'{"predictions": []}', b'{"predictions": [[0.5]]}', b'{"predictions": [{"scores": 1}]}', b"[]",
+    b'{"predictions": [{"label_png_bytes": 1, "mask_png_bytes": 1}]}',
+    b'{"predictions": [{"label_png_bytes": {"b64": "aGVsbG8="}, "mask_png_bytes": {"b64": "aGVsbG8="}}]}'])
+def test_what_no_such_model_answers_is_told_in_a_sentence(monkeypatch, answer):
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(answer))
+    with pytest.raises(RuntimeError, match=r"^the answer has no masks for 1 picture\(s\): check "):
+        rest.segment("http://localhost:1", "redo", [b"picture"])
+
+
+def test_an_answer_that_breaks_off_is_told_in_a_sentence(monkeypatch):
+    def broken(*_, **__):
+        raise http.client.IncompleteRead(b"", 5)
+    monkeypatch.setattr(urllib.request, "urlopen", broken)
+    with pytest.raises(RuntimeError, match=r"^the answer broke off \(IncompleteRead\(0 bytes read, 5 more expected\)\)$"):
+        rest.segment("http://localhost:1", "redo", [b"picture"])
