@@ -99,7 +99,7 @@ class TrainConfig:
     precision: str = "float32"  # float32 | mixed_bfloat16
     xla: bool = False  # XLA compiles the iteration, with other random numbers: for one GPU (docs/speed.md)
     intra_op_threads: int = 0  # threads that one operation uses on a CPU; 0: TensorFlow's choice, all cores
-    shards: int = 1  # equal parts of a batch, side by side on all replicas; with batch normalization each has its own statistics
+    shards: int = 1  # equal parts of a batch, over all replicas; each has its own statistics in batch normalization
     mask_average: float = 0.0  # decay of the running average of f's weights that is evaluated and exported; 0: none
     log_every: int = 50
     eval_every: int = 500

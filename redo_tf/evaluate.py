@@ -30,7 +30,8 @@ flags.DEFINE_integer("batch_size", BATCH, "Pictures at a time.", lower_bound=1, 
 def evaluate_split(network: Trained, split: str, data_dir: Optional[str], batch_size: int = BATCH) -> Dict[str, Any]:
     """Scores of a mask network on a split; see `evaluation.evaluate`, but shares of regions are in the labels' order.
 
-    `labelled` of the `pictures` have masks, on which the scores rest. With those of a run are `step` and `restarts` of the evaluation in training that chose the network.
+    `labelled` of the `pictures` have masks, on which the scores rest. With those of a run are `step` and `restarts` of the
+    evaluation in training that chose the network.
 
     Raises:
       UserError: no data, or a split without masks.

@@ -39,7 +39,7 @@ def test_as_many_runs_as_there_are_have_a_line_each(monkeypatch):
     assert [label for label in drawn if label] == [name for name in names for _ in range(2)]
 
 
-def test_runs_are_separated_by_commas_which_a_folder_may_have_in_its_name(tmp_path, monkeypatch, capsys):
+def test_runs_are_separated_by_commas_which_a_folder_may_have_in_its_name(tmp_path, monkeypatch):
     for name in ("a", "b", "c,d"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(True)))
