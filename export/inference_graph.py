@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from redo_tf.layers import InstanceNormalization, PyramidPooling, ResidualBlock
 from redo_tf.layers.instance_normalization import EPSILON
-from redo_tf.layers.pyramid_pooling import bilinear_matrix, pooling_matrix
+from redo_tf.layers.pyramid_pooling import Size, bilinear_matrix, bins_of, pooling_matrix
 from redo_tf.layers.resampled_convolution import box_filtered
 from redo_tf.models import MaskNetwork
 
@@ -244,17 +244,23 @@ def context(pyramid: PyramidPooling, strips: Strips) -> Strips:
             for part in tf.split(_enlarging(pyramid, height), len(strips), axis=1)]
 
 
-def _pooling(pyramid: PyramidPooling, size) -> tf.Tensor:
+def _pooling(pyramid: PyramidPooling, size: Size) -> tf.Tensor:
     """For each number of bins the matrix that pools a line of `size` values: [number, most bins, size], 0 below."""
-    most = max(pyramid.bins)
-    return tf.stack([tf.pad(pooling_matrix(size, bins, pyramid.windows), [[0, most - bins], [0, 0]])
-                     for bins in pyramid.bins])
+    counts, most = _counts(pyramid, size)
+    return tf.stack([tf.pad(pooling_matrix(size, bins, pyramid.windows), [[0, most - count], [0, 0]])
+                     for bins, count in zip(pyramid.bins, counts)])
 
 
-def _enlarging(pyramid: PyramidPooling, size) -> tf.Tensor:
+def _enlarging(pyramid: PyramidPooling, size: Size) -> tf.Tensor:
     """For each number of bins the matrix that interpolates them to `size` values: [number, size, most bins]."""
-    most = max(pyramid.bins)
-    return tf.stack([tf.pad(bilinear_matrix(bins, size), [[0, 0], [0, most - bins]]) for bins in pyramid.bins])
+    counts, most = _counts(pyramid, size)
+    return tf.stack([tf.pad(bilinear_matrix(count, size), [[0, 0], [0, most - count]]) for count in counts])
+
+
+def _counts(pyramid: PyramidPooling, size: Size) -> Tuple[List[Size], Size]:
+    """How many bins there are of each kind, and at most."""
+    counts = [bins_of(size, bins, pyramid.windows) for bins in pyramid.bins]
+    return counts, tf.reduce_max(counts) if tf.is_tensor(size) else max(counts)
 
 
 def column_taps(kernel: np.ndarray) -> np.ndarray:

@@ -35,6 +35,13 @@ def average_pool(x):
     return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
 
 
+def window_means(x, height, width):
+    """Means over windows that do not overlap, those that lie wholly in the map, as PyTorch's AvgPool2d takes them."""
+    rows = [[x[:, top:top + height, left:left + width].mean((1, 2)) for left in range(0, x.shape[2] - width + 1, width)]
+            for top in range(0, x.shape[1] - height + 1, height)]
+    return np.array(rows).transpose(2, 0, 1, 3)
+
+
 def max_pool(x):
     return np.max([x[:, ::2, ::2], x[:, 1::2, ::2], x[:, ::2, 1::2], x[:, 1::2, 1::2]], axis=0)
 
@@ -127,10 +134,7 @@ def mask_network(network, images):
     if network.pyramid:
         contexts = []
         for bins, projection in zip((1, 2, 3, 6), network.pyramid.projections):
-            side = x.shape[1] // bins
-            pooled = np.stack([np.stack([
-                x[:, i * side:(i + 1) * side, j * side:(j + 1) * side].mean((1, 2)) for j in range(bins)], axis=1)
-                for i in range(bins)], axis=1)
+            pooled = window_means(x, x.shape[1] // bins, x.shape[2] // bins)
             projected = pooled @ value(projection.kernel)[0, 0] + value(projection.bias)
             contexts.append(tf.image.resize(projected, x.shape[1:3], "bilinear"))
         x = np.concatenate([x, *contexts], axis=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from redo_tf.layers.bias import add_bias
 from redo_tf.layers.scopes import SUMS
 
 
@@ -17,6 +18,10 @@ class NarrowConv2D(tf.keras.layers.Conv2D):
     def __init__(self, filters: int, kernel_size: int, **kwargs):
         kwargs.update(kernel_size=kernel_size, padding="same")  # For Keras' output size: borders are reflected.
         super().__init__(filters, **kwargs)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        outputs = self.convolution_op(inputs, self.kernel)
+        return self.activation(add_bias(outputs, self.bias) if self.use_bias else outputs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         size, _, channels, filters = kernel.shape

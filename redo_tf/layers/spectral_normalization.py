@@ -6,6 +6,7 @@ from typing import Tuple, Type
 import tensorflow as tf
 import tensorflow_addons as tfa
 
+from redo_tf.layers.bias import add_bias
 from redo_tf.layers.initializers import Orthogonal
 from redo_tf.layers.kept import kept
 
@@ -85,7 +86,7 @@ class SpectralNormalization(tfa.layers.SpectralNormalization):
         dtype = self.layer.compute_dtype
         outputs = self.layer.convolution_op(tf.cast(inputs, dtype), self.normalized_kernel(dtype))
         if self.layer.use_bias:
-            outputs = tf.nn.bias_add(outputs, tf.cast(self.layer.bias, dtype))
+            outputs = add_bias(outputs, tf.cast(self.layer.bias, dtype))
         return self.layer.activation(outputs)
 
     def normalize_weights(self):
