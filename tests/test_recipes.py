@@ -39,6 +39,29 @@ def test_the_default_recipe_is_the_configurations_defaults():
     assert load_recipe("default") == Config()
 
 
+# What the paper and its code trained with: generator width and d, beside what all data sets share below.
+PUBLISHED = {"lfw": (64, 32), "cub": (32, 32), "flowers": (32, 32), "c2mnist": (64, 16)}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_recipes_named_like_a_data_set_are_the_published_training(name):
+    config = load_recipe(name)
+    model, objective, optimizer = config.model, config.objective, config.optimizer
+    assert (model.generator.channels, model.latent_size) == PUBLISHED[name]
+    assert model.regions == (3 if name == "c2mnist" else 2) and config.data.image_size == 128
+    assert model.discriminator.widths == model.encoder.widths == (64, 128, 256, 512, 1024, 1024)
+    assert (model.mask_network.channels, model.mask_network.residual_blocks, model.mask_network.temperature) == (16, 3, 1)
+    assert model.gain == 0.8
+    assert (objective.redraw, objective.regions, objective.lambda_z) == ("all", "mean", 5)
+    assert (objective.lambda_border, objective.lambda_area, objective.recolour_steps) == (0, 0, 0)
+    assert optimizer.learning_rate == optimizer.encoder_learning_rate == optimizer.discriminator_learning_rate == 1e-4
+    assert (optimizer.mask_learning_rate, optimizer.mask_delay, optimizer.mask_weight_decay) == (1e-5, 0, 1e-4)
+    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0, 0.9, 1e-8)
+    assert (config.train.batch_size, config.train.mask_average) == (25, 0)
+    assert config.collapse.last_step == 7000
+    assert config.collapse.smallest_region == (0.005 if name == "c2mnist" else 0.1)
+
+
 def test_a_file_of_ones_own_goes_before_a_packaged_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shapes.py").write_text(RECIPE)

@@ -16,7 +16,8 @@ def _load(folder, split, image_size=48):
 
 @pytest.mark.parametrize("split, field", [("train", "tstid"), ("val", "valid"), ("test", "trnid")])
 def test_splits_pictures_and_masks(small_flowers, split, field):
-    """Segmentations are JPEGs of quality 75, whose noise reaches two pixels over a flower's rim; nothing else is wrong."""
+    """Segmentations are JPEGs of quality 75, whose noise reaches two pixels over a flower's rim, but is no wider than one on
+    the whole; nothing else is wrong."""
     loaded = _load(small_flowers.folder, split)
     assert sorted(loaded.ids) == [f"image_{number:05d}" for number in sorted(small_flowers.published[field])]
     for name, image, mask in zip(loaded.ids, loaded.images, loaded.masks):
@@ -29,16 +30,16 @@ def test_splits_pictures_and_masks(small_flowers, split, field):
         rim[:, : columns.min() - 2], rim[:, columns.max() + 3 :] = 0, 0
         rim[rows.min() + 1 : rows.max(), columns.min() + 1 : columns.max()] = 0
         assert not (wrong & ~rim[:, 8:56]).any()
-        assert wrong.mean() < 0.02 and set(np.unique(mask)) == {0, 1}
+        assert wrong.sum() <= 2 * (np.ptp(rows) + np.ptp(columns) + 4) and set(np.unique(mask)) == {0, 1}
         assert np.abs(image.astype(int) - small_flowers.pictures[number][:, 8:56]).max() < 12
 
 
 @pytest.mark.parametrize("colour, label", [
-    ((0, 0, 254), 0), ((3, 1, 251), 0), ((12, 20, 235), 0), ((40, 60, 200), 0),
-    ((0, 0, 100), 1), ((255, 0, 0), 1), ((0, 200, 40), 1), ((90, 60, 220), 1), ((90, 0, 254), 0), ((110, 0, 254), 1),
+    ((0, 0, 254), 0), ((3, 1, 251), 0), ((12, 20, 235), 0), ((30, 30, 215), 0), ((30, 40, 180), 1), ((60, 50, 190), 1),
+    ((0, 0, 100), 1), ((255, 0, 0), 1), ((0, 200, 40), 1), ((90, 60, 220), 1), ((79, 0, 254), 0), ((81, 0, 254), 1),
     ((255, 255, 254), 1), ((0, 0, 0), 1)])
 def test_what_is_blue(colour, label):
-    """Pure red, green or black petals have a channel of 0, white ones one of 254: still petals."""
+    """Pure red, green or black petals have a channel of 0, white ones one of 254, gentians and monkshood are blue: petals."""
     assert flowers.object_mask(np.full((2, 3, 3), colour, np.uint8)).tolist() == [[label] * 3] * 2
 
 

@@ -28,6 +28,14 @@ def test_an_l2_decayed_adam_step_by_hand():
     assert weight.numpy() == pytest.approx(1.98718379, abs=1e-6)
 
 
+def test_epsilon_is_pytorchs_and_counts_where_gradients_are_tiny():
+    """At √v = ε the step is half of what it would be without ε; Keras' own ε of 1e-7 would leave an eleventh."""
+    weight, adam = tf.Variable(0.0), mask_optimizer(mask_learning_rate=1.0)
+    # v = 0.1·g², so that √v = 1e-8 for g = 1e-8/√0.1; m = g. √(1 − 0.9)·g/(√v + ε) = 1e-8/2e-8.
+    adam.apply_gradients([(tf.constant(1e-8 / 0.1**0.5), weight)])
+    assert weight.numpy() == pytest.approx(-0.5, rel=1e-5)
+
+
 def test_the_mask_network_waits_for_its_delay():
     weight, adam = tf.Variable(1.0), mask_optimizer(mask_learning_rate=0.01, mask_delay=2)
     values = []

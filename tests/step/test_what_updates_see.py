@@ -64,6 +64,39 @@ def test_f_alone_sees_other_colours_and_only_at_first(run, monkeypatch, redraw):
             assert any(np.array_equal(update["images"], to_model_range(whole)) for whole in pictures().values())
 
 
+def test_each_update_draws_its_own_region(run, monkeypatch):
+    """n = 2, 400 iterations: a fair coin's share of 200 is known to ±10, two coins' agreement as well; five times that."""
+    step = TrainingStep(run.model, None, {}, small_config(objective__redraw="one"), run.strategy)
+    drawn = {"generator": [], "discriminator": []}
+
+    def record(batch, seeds, region, parts):
+        drawn[parts].append(region)
+        return {}
+
+    monkeypatch.setattr(step, "compiled", record)
+    for iteration in range(400):
+        step({}, 3, iteration)
+    generator, discriminator = (np.array(drawn[update]) for update in ("generator", "discriminator"))
+    for share in (generator.mean(), discriminator.mean(), (generator == discriminator).mean()):
+        assert abs(share - 0.5) < 0.125
+
+
+def test_colours_do_not_follow_from_the_noise(run, monkeypatch):
+    """Both are functions of the same seeds, and would be the same draw but for a constant."""
+    found = {}
+
+    def record(name, function):
+        def recorded(shape, seeds):
+            found[name] = seeds.numpy().tolist()
+            return function(shape, seeds)
+        return recorded
+
+    monkeypatch.setattr(tf.random, "stateless_normal", record("noise", tf.random.stateless_normal))
+    monkeypatch.setattr(tf.random, "stateless_uniform", record("colours", tf.random.stateless_uniform))
+    arguments(run, monkeypatch, [5, 7], objective__recolour_steps=9)
+    assert found["noise"] != found["colours"]
+
+
 @pytest.mark.parametrize("xla", [False, True])
 def test_each_iteration_has_its_own_seeds_wherever_a_run_goes_on(run, monkeypatch, xla):
     step = TrainingStep(run.model, None, {}, small_config(train__xla=xla), run.strategy)
