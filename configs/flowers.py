@@ -8,13 +8,11 @@ configs/lfw.py); generator width 32; batch 25 as in the paper.
 
 This wants a GPU (`pip install ".[gpu]"`). It has not been trained with this package, so no time or score is given here.
 """
-from configs import default
+from configs import lfw
 
 
 def get_config():
-    config = default.get_config()
+    config = lfw.get_config()
     config.data.dataset = "flowers"
-    config.data.resize = "nearest"
-    config.model.initialization = "released_pytorch_1.2"
     config.model.generator.channels = 32
     return config

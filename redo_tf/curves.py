@@ -6,7 +6,6 @@ A run that was begun anew shows its last start; earlier ones are drawn thin.
 """
 from __future__ import annotations
 
-import io
 import itertools
 from typing import Dict, Sequence
 
@@ -16,8 +15,8 @@ from redo_tf import cli, run_folders
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.history import Row, starts
+from redo_tf.pictures import figure_png
 from redo_tf.workdir import Workdir, names_of
-from redo_tf.written import FIGURES
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", None, "Folders of runs, separated by commas.")
@@ -48,10 +47,7 @@ def plot(runs: Dict[str, Sequence[Row]]) -> bytes:
             axes.legend(fontsize=8)
         else:
             axes.text(0.5, 0.5, "no true masks", ha="center", va="center", transform=axes.transAxes)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90, metadata={"Software": FIGURES})
-    pyplot.close(figure)
-    return buffer.getvalue()
+    return figure_png(figure, dpi=90)
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ from absl import flags
 from redo_tf import cli, data
 from redo_tf.evaluation import BATCH, evaluate
 from redo_tf.files import write_text
-from redo_tf.supervision.pictures import labelled_rows
 from redo_tf.trained import Trained
 from redo_tf.trained_flags import trained_from_flags
 from redo_tf.workdir import Workdir
@@ -41,7 +40,7 @@ def evaluate_split(network: Trained, split: str, data_dir: Optional[str], batch_
     in_order = {name: [results[name][region] for region in results["order"]]
                 for name in ("region_sizes", "label_shares", "border_shares")}
     return {"dataset": network.pictures.dataset, "split": split, "pictures": len(pictures.images),
-            "labelled": len(labelled_rows(pictures)), **results, **in_order,
+            "labelled": len(pictures.labelled_rows()), **results, **in_order,
             **{name: network.evaluation[name] for name in ("step", "restarts") if name in network.evaluation}}
 
 

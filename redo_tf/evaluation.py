@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from redo_tf import data, metrics
 from redo_tf.areas import mean_areas, most_probable
-from redo_tf.config import Config
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.pixels import to_model_range
 
@@ -63,7 +62,7 @@ def evaluate(segment: SegmentFunction, pictures: data.Split, regions: int, batch
     return results
 
 
-def score(segment: SegmentFunction, config: Config, pictures: data.Split) -> Dict[str, float]:
-    """Accuracy and IoU, by both protocols, on pictures that have masks; `segment` is from `compile_segmenter`."""
-    results = evaluate(segment, pictures, config.model.regions)
+def score(segment: SegmentFunction, pictures: data.Split, regions: int) -> Dict[str, float]:
+    """Accuracy and IoU, by both protocols, on pictures that have masks; arguments as for `evaluate`."""
+    results = evaluate(segment, pictures, regions)
     return {name: results[name] for name in metrics.SCORES}

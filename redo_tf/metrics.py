@@ -11,7 +11,8 @@ from typing import Dict, List
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-UNLABELLED = 255
+from redo_tf.labels import UNLABELLED
+
 SCORES = ("accuracy", "iou", "accuracy_per_image", "iou_per_image")  # of `scores`; the last two assign for each image
 
 

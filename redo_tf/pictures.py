@@ -7,7 +7,7 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
 from redo_tf.pixels import to_uint8
 from redo_tf.written import FIGURES, signature
 
@@ -90,6 +90,15 @@ def titled_grids(blocks: Sequence[Tuple[str, Sequence[np.ndarray]]]) -> np.ndarr
         drawn += [np.concatenate([np.asarray(strip), pixels]),
                   np.full([TITLE_HEIGHT + len(pixels), BLOCK_GAP, 3], 255, np.uint8)]
     return np.concatenate(drawn[:-1], axis=1)
+
+
+def figure_png(figure, dpi: int) -> bytes:
+    """A figure of matplotlib's as a PNG file's bytes, with the name of its writer; the figure is closed."""
+    from matplotlib import pyplot
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": FIGURES})
+    pyplot.close(figure)
+    return buffer.getvalue()
 
 
 def png(image: np.ndarray) -> bytes:

@@ -32,7 +32,7 @@ from redo_tf.experiments import runs
 from redo_tf.files import read_json, write_text, write_whole
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.supervision.figure import plot, summarize, table
-from redo_tf.supervision.pictures import divide, draw, labelled_rows, take
+from redo_tf.supervision.pictures import divide, draw, take
 from redo_tf.supervision.training import Settings, train
 from redo_tf.trained import of_run
 from redo_tf.workdir import Workdir
@@ -100,7 +100,7 @@ def reference_scores(path: str, config: Config, scoring: data.Split) -> Dict[str
             raise UserError(f"--reference={path} was trained with data.{field}={old}, and this command has {new}: "
                             f"add --set data.{field}={old}, or choose another reference.")
     network = of_run(workdir)
-    return {"workdir": workdir.path, "step": network.evaluation["step"], "scoring": score(network.segment, theirs, scoring)}
+    return {"workdir": workdir.path, "step": network.evaluation["step"], "scoring": score(network.segment, scoring, network.regions)}
 
 
 def trained(folder: Workdir, config: Config, settings: Settings, training: data.Split, stopping: data.Split,
@@ -130,7 +130,7 @@ def main() -> None:
         raise UserError(f"{dataset} has {classes} kinds of labels and the recipe model.regions="
                         f"{config.model.regions}: give --set model.regions={classes}.")
     parts = divide(dataset, {split: pictures.ids for split, pictures in splits.items()},
-                   {split: labelled_rows(pictures) for split, pictures in splits.items()})
+                   {split: pictures.labelled_rows() for split, pictures in splits.items()})
     training_split, training_rows = parts["training"]
     if counts[-1] > len(training_rows):
         raise UserError(f"--labels asks for {counts[-1]} masks and {dataset} has {len(training_rows)} to learn from: "

@@ -23,7 +23,7 @@ from redo_tf.data.builder import PictureBuilder
 from redo_tf.data.cache import stored_sizes
 from redo_tf.data.contact_sheet import contact_sheet
 from redo_tf.files import write_whole
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
 from redo_tf.pictures import png
 from redo_tf.recipe_flags import config_from_flags
 
@@ -43,11 +43,6 @@ def object_share(masks: Optional[np.ndarray]) -> Optional[float]:
     counts = sum(np.bincount(masks[first : first + ROWS_AT_A_TIME].ravel(), minlength=256)
                  for first in range(0, len(masks), ROWS_AT_A_TIME))
     return float(counts[1:UNLABELLED].sum() / counts[:UNLABELLED].sum())
-
-
-def labelled_pictures(masks: Optional[np.ndarray]) -> int:
-    """How many masks, uint8 [N, S, S], have any label."""
-    return 0 if masks is None else sum(bool((mask != UNLABELLED).any()) for mask in masks)
 
 
 def describe_files(member: str, data_dir: Optional[str]) -> str:
@@ -74,7 +69,7 @@ def describe_split(name: str, split: Optional[Split]) -> str:
         return f"{name:8}not prepared"
     share = object_share(split.masks)
     masks = "no masks" if share is None else (
-        f"{labelled_pictures(split.masks):,} with masks, {share:.1%} of their pixels are object")
+        f"{len(split.labelled_rows()):,} with masks, {share:.1%} of their pixels are object")
     return f"{name:8}{len(split.images):,} pictures, {masks}"
 
 

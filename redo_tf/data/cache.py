@@ -23,7 +23,7 @@ from redo_tf.data.resizing import RESIZE, resize
 from redo_tf.data.split import Split
 from redo_tf.data.split_files import Rows, SplitFiles
 from redo_tf.errors import UserError
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
 
 
 def _examples(builder: PictureBuilder, split: str) -> Iterator[Tuple[Image.Image, Image.Image, str]]:

@@ -6,7 +6,8 @@ from typing import Optional
 
 import numpy as np
 
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
+from redo_tf.pictures import grid
 
 # Outlines of labels 1, 2, …, in colours that few pictures have.
 COLOURS = np.array([[255, 0, 255], [0, 255, 255], [255, 255, 0], [0, 255, 0]], np.uint8)
@@ -42,9 +43,6 @@ def contact_sheet(images: np.ndarray, masks: Optional[np.ndarray], columns: int)
         for cell, labels in zip(cells, masks.repeat(factor, axis=1).repeat(factor, axis=2)):
             rim = outline(labels)
             cell[rim] = COLOURS[(labels[rim] - 1) % len(COLOURS)]
-    rows = -(-len(cells) // columns)
-    blank = np.full((rows * columns - len(cells), *cells.shape[1:]), 255, np.uint8)
-    cells = np.pad(np.concatenate([cells, blank]), [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=255)
-    height, width = cells.shape[1:3]
-    cells = cells.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
-    return cells.reshape(rows * height, columns * width, 3)
+    blank = np.full((-len(cells) % columns, *cells.shape[1:]), 255, np.uint8)
+    cells = np.concatenate([cells, blank])
+    return grid([cells[column::columns] for column in range(columns)])

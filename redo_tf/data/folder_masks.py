@@ -14,7 +14,7 @@ from PIL import Image
 from redo_tf import decoding
 from redo_tf.data import picture_tree
 from redo_tf.decoding import PictureError
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
 from redo_tf.written import is_result
 
 MASKS = "masks"  # A folder of masks that lies among the pictures.

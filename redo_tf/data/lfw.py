@@ -19,7 +19,7 @@ from absl import logging
 from redo_tf.data import archives
 from redo_tf.data.builder import PictureBuilder
 from redo_tf.errors import UserError
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
 
 IMAGES = "lfw-funneled.tgz"
 PARTS = "parts_lfw_funneled_gt_images.tgz"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Split:
         labels = np.arange(256, dtype=np.uint8)
         labels[self.scored_classes(regions):UNLABELLED] = self.scored_classes(regions) - 1
         return labels[self.masks[rows]]
+
+    def labelled_rows(self) -> List[int]:
+        """Rows of the pictures of which any pixel has a label."""
+        return [] if self.masks is None else [row for row, mask in enumerate(self.masks) if np.any(mask != UNLABELLED)]
 
     def fingerprint(self) -> str:
         """How many pictures, and a hash of their names and of a few dozen pictures themselves: tells splits apart."""

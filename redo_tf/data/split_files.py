@@ -13,7 +13,7 @@ from absl import logging
 from redo_tf.data.names import Names
 from redo_tf.data.split import Split
 from redo_tf.files import write_text
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
 from redo_tf.progress import bar
 
 # Image [S, S, 3], mask [S, S] and name of each picture.

@@ -137,15 +137,14 @@ def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str],
     Raises:
       UserError: there is no run, or it was never evaluated, or its data is missing.
     """
-    config = workdir.load_config(mask_dir)
     tf.keras.backend.clear_session()
     network = trained.of_run(workdir, mask_dir)
     row = network.evaluation
     scores = {"step": row["step"], "restarts": row["restarts"],
               "val": {name: row[f"val/{name}"] for name in SCORES} if "val/iou" in row else None}
     for split in splits:
-        pictures = data.load_configured(config.data, split, data_dir)
-        scores[split] = score(network.segment, config, pictures) if pictures.masks is not None else None
+        pictures = data.load_configured(network.pictures, split, data_dir)
+        scores[split] = score(network.segment, pictures, network.regions) if pictures.masks is not None else None
     return scores
 
 

@@ -1,4 +1,4 @@
-"""The public layers, each in a file of its own."""
+"""The public layers."""
 from redo_tf.layers.initializers import Orthogonal
 from redo_tf.layers.instance_normalization import (
     ConditionalBatchNormalization, ConditionalInstanceNormalization, InstanceNormalization)

@@ -1,11 +1,11 @@
 """Scores against the number of true masks, as a picture and as text."""
 from __future__ import annotations
 
-import io
 from typing import Any, Dict, Optional, Sequence
 
 from redo_tf import tables
 from redo_tf.metrics import SCORES
+from redo_tf.pictures import figure_png
 
 
 def summarize(results: Sequence[Dict[str, Any]]) -> Dict[int, Dict[str, Dict[str, Optional[float]]]]:
@@ -43,10 +43,7 @@ def plot(summary: Dict[int, Dict[str, Dict[str, Optional[float]]]], reference: O
         axis.minorticks_off()
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    pyplot.close(figure)
-    return buffer.getvalue()
+    return figure_png(figure, dpi=100)
 
 
 def table(summary: Dict[int, Dict[str, Dict[str, Optional[float]]]], reference: Optional[Dict[str, float]]) -> str:

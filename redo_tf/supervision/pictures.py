@@ -9,7 +9,6 @@ import numpy as np
 
 from redo_tf import data
 from redo_tf.errors import UserError
-from redo_tf.metrics import UNLABELLED
 
 # How the people of val are shared out among the parts that have no split with masks of their own.
 SHARES = {"training": 3, "stopping": 1, "scoring": 2}
@@ -61,13 +60,6 @@ def divide(dataset: str, names: Dict[str, Sequence[str]], labelled: Dict[str, Se
         parts[part] = (split, rows)
         taken.update(who[row] for row in rows)
     return parts
-
-
-def labelled_rows(pictures: data.Split) -> List[int]:
-    """Rows of the pictures that have a mask."""
-    if pictures.masks is None:
-        return []
-    return [row for row, mask in enumerate(pictures.masks) if np.any(mask != UNLABELLED)]
 
 
 def take(pictures: data.Split, rows: Sequence[int], regions: int) -> data.Split:

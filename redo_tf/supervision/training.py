@@ -12,7 +12,7 @@ from redo_tf.build import build_mask_network
 from redo_tf.config import Config
 from redo_tf.errors import Diverged
 from redo_tf.evaluation import compile_segmenter, score
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
 from redo_tf.optimizers import l2_decayed
 from redo_tf.pixels import to_model_range
 from redo_tf.progress import bar
@@ -89,10 +89,10 @@ def train(config: Config, settings: Settings, training: data.Split, stopping: da
             if not np.isfinite(loss):
                 raise Diverged(f"The cross-entropy became {float(loss)} at step {step}, with {len(training.ids)} masks "
                                f"and seed {seed}: try a lower --learning_rate.")
-            scores, since = score(segment, config, stopping), since + 1
+            scores, since = score(segment, stopping, config.model.regions), since + 1
             if best is None or scores["iou"] > best["stopping"]["iou"]:
                 best, best_weights, since = {"best_step": step, "stopping": scores}, network.get_weights(), 0
             progress.set_postfix(loss=f"{float(loss):.3f}", IoU=f"{scores['iou']:.3f}")
     network.set_weights(best_weights)
     return {"labels": len(training.ids), "seed": seed, "steps": step, **best,
-            "scoring": score(segment, config, scoring)}
+            "scoring": score(segment, scoring, config.model.regions)}

@@ -53,7 +53,8 @@ def test_what_is_there_of_flowers(call, small_flowers, tmp_path):
         numbers = small_flowers.published[field]
         truth = np.mean([small_flowers.masks[number][:, 8:56].mean() for number in numbers])
         assert int(count) == int(masks) == len(numbers)
-        assert float(share) / 100 == pytest.approx(truth, abs=0.02)
+        # Segmentations are JPEGs: flowers may have a rim of one pixel more, which of 24×24 in 48×48 are 4·25.
+        assert float(share) / 100 == pytest.approx(truth, abs=4 * 25 / 48**2)
     sheet = tmp_path / "contact_sheet_flowers.png"
     assert prepared[5] == f"Contact sheet: {sheet}"
     pixels = np.asarray(Image.open(sheet))
@@ -83,8 +84,7 @@ def test_missing_files_are_told(call, tmp_path):
 def test_the_share_of_object_pixels_leaves_out_what_has_no_label():
     masks = np.array([[[0, 1, 2, 255]], [[255, 255, 255, 255]], [[0, 0, 0, 1]]], np.uint8)
     assert command.object_share(masks) == pytest.approx(3 / 7)
-    assert command.labelled_pictures(masks) == 2
-    assert command.object_share(None) is None and command.labelled_pictures(None) == 0
+    assert command.object_share(None) is None
 
 
 def test_as_a_module(tmp_path):

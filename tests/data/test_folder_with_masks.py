@@ -14,8 +14,10 @@ from redo_tf import curves
 from redo_tf.config import Config
 from redo_tf.data import folder, load
 from redo_tf.errors import UserError
+from redo_tf.metrics import SCORES
 from redo_tf.photos.drawing import write_files
 from redo_tf.pictures import png
+from redo_tf.supervision import figure
 from redo_tf.workdir import Workdir
 
 
@@ -213,6 +215,8 @@ def test_runs_and_figures_among_the_pictures_are_none(photos):
     save(photos / "runs" / "folder" / "samples" / "step_0000005.png")
     for name in ("contact_sheet_folder.png", "masks.png", "redraw.png"):
         (photos / name).write_bytes(png(np.zeros([4, 4, 3], np.uint8)))
+    scores = figure.summarize([{"labels": 5, "scoring": dict.fromkeys(SCORES, 0.5)}])
+    (photos / "supervised.png").write_bytes(figure.plot(scores, None, "title"))
     (photos / "curves.png").write_bytes(curves.plot({"a": [{"restarts": 0, "step": 5, "val/region_sizes": [0.7, 0.3]}]}))
     assert folder.Folder.at_size(photos, 32).fingerprint(photos) == before
     assert sorted(load_all(photos)[1]) == sorted(NAMES)

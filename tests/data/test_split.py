@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from redo_tf.data import Split
-from redo_tf.metrics import UNLABELLED
+from redo_tf.labels import UNLABELLED
 
 
 def test_a_fingerprint_is_of_the_names_and_of_the_pictures():
@@ -32,3 +32,10 @@ def test_of_more_objects_than_regions_the_last_ones_are_one_where_they_may(regio
 
 def test_without_masks_there_is_no_truth():
     assert Split(np.zeros([1, 1, 5, 3], np.uint8), None, ["a"]).truth(2) is None
+
+
+def test_rows_with_a_label():
+    images, masks = np.zeros([3, 2, 2, 3], np.uint8), np.full([3, 2, 2], UNLABELLED, np.uint8)
+    masks[1, 0, 0] = 0
+    assert Split(images, masks, ["a", "b", "c"]).labelled_rows() == [1]
+    assert Split(images, None, ["a", "b", "c"]).labelled_rows() == []

@@ -78,13 +78,6 @@ def test_too_few_masks_are_told(val, sentence):
         pictures.divide("lfw", MADE_UP, {"train": [], "val": val, "test": []})
 
 
-def test_rows_with_a_mask():
-    masks = np.full([3, 2, 2], 255, np.uint8)
-    masks[1, 0, 0] = 0
-    assert pictures.labelled_rows(data.Split(np.zeros([3, 2, 2, 3], np.uint8), masks, ["a", "b", "c"])) == [1]
-    assert pictures.labelled_rows(data.Split(np.zeros([3, 2, 2, 3], np.uint8), None, ["a", "b", "c"])) == []
-
-
 def test_fewer_are_a_subset_of_more_and_seeds_differ():
     rows = list(range(100, 160))
     few, many = pictures.draw(rows, 5, seed=1), pictures.draw(rows, 20, seed=1)
