@@ -14,6 +14,7 @@ from redo_tf.written import FIGURES, signature
 # Labels 0, 1, 2, …: black for the background, then colours that also differ in lightness; see `palette` past the last.
 PALETTE = np.array([[0, 0, 0], [255, 255, 255], [230, 120, 30], [60, 150, 230], [120, 200, 80], [190, 90, 200]], np.uint8)
 GREY = np.array([128, 128, 128], np.uint8)
+SMALLEST_SIDE = 96  # pixels of a picture in a grid
 TITLE_SIZE, TITLE_HEIGHT, BLOCK_GAP = 14, 40, 12  # pixels
 
 
@@ -35,18 +36,18 @@ def blend_masks(masks: np.ndarray) -> np.ndarray:
     return (np.asarray(masks, np.float32) @ colours + 0.5).astype(np.uint8)
 
 
-def grid(columns: Sequence[np.ndarray], smallest_side: int = 96) -> np.ndarray:
+def grid(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures side by side: row i holds picture i of every column.
 
     Args:
       columns: each uint8 [N, S, S, 3].
-      smallest_side: small pictures are enlarged by a whole factor to at least this many pixels.
 
     Returns:
-      uint8 [rows, columns, 3], two pixels of white between the cells.
+      uint8 [rows, columns, 3], two pixels of white between the cells; pictures smaller than `SMALLEST_SIDE` are enlarged by a
+      whole factor.
     """
     cells = np.stack(columns, axis=1)
-    factor = -(-smallest_side // cells.shape[2])
+    factor = -(-SMALLEST_SIDE // cells.shape[2])
     cells = cells.repeat(factor, axis=2).repeat(factor, axis=3)
     cells = np.pad(cells, [(0, 0), (0, 0), (1, 1), (1, 1), (0, 0)], constant_values=255)
     rows, count, height, width, _ = cells.shape
@@ -54,7 +55,7 @@ def grid(columns: Sequence[np.ndarray], smallest_side: int = 96) -> np.ndarray:
 
 
 def sample_grid(images: np.ndarray, masks: np.ndarray, redrawn: List[np.ndarray],
-                truth: Optional[np.ndarray] = None, smallest_side: int = 96) -> np.ndarray:
+                truth: Optional[np.ndarray] = None) -> np.ndarray:
     """One row a picture: input, true mask if any, inferred mask, then the picture with each region redrawn.
 
     Args:
@@ -62,13 +63,12 @@ def sample_grid(images: np.ndarray, masks: np.ndarray, redrawn: List[np.ndarray]
       masks: soft [N, S, S, n].
       redrawn: for each region, [N, S, S, 3] in −1…1.
       truth: labels uint8 [N, S, S].
-      smallest_side: as in `grid`.
 
     Returns:
       uint8 [rows, columns, 3].
     """
     columns = [images] + ([colour_labels(truth)] if truth is not None else [])
-    return grid(columns + [blend_masks(masks)] + [to_uint8(column) for column in redrawn], smallest_side)
+    return grid(columns + [blend_masks(masks)] + [to_uint8(column) for column in redrawn])
 
 
 def titled_grids(blocks: Sequence[Tuple[str, Sequence[np.ndarray]]]) -> np.ndarray:

@@ -100,7 +100,8 @@ def reference_scores(path: str, config: Config, scoring: data.Split) -> Dict[str
             raise UserError(f"--reference={path} was trained with data.{field}={old}, and this command has {new}: "
                             f"add --set data.{field}={old}, or choose another reference.")
     network = of_run(workdir)
-    return {"workdir": workdir.path, "step": network.evaluation["step"], "scoring": score(network.segment, scoring, network.regions)}
+    return {"workdir": workdir.path, "step": network.evaluation["step"],
+            "scoring": score(network.segment, scoring, network.regions)}
 
 
 def trained(folder: Workdir, config: Config, settings: Settings, training: data.Split, stopping: data.Split,

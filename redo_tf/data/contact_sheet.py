@@ -7,11 +7,10 @@ from typing import Optional
 import numpy as np
 
 from redo_tf.labels import UNLABELLED
-from redo_tf.pictures import grid
+from redo_tf.pictures import SMALLEST_SIDE, grid
 
 # Outlines of labels 1, 2, …, in colours that few pictures have.
 COLOURS = np.array([[255, 0, 255], [0, 255, 255], [255, 255, 0], [0, 255, 0]], np.uint8)
-SMALLEST_SIDE = 96  # Smaller pictures are enlarged by a whole factor, so that outlines are thin.
 
 
 def outline(labels: np.ndarray) -> np.ndarray:
@@ -37,6 +36,7 @@ def contact_sheet(images: np.ndarray, masks: Optional[np.ndarray], columns: int)
     Returns:
       uint8 [height, width, 3], white between the pictures and in place of those missing in the last row.
     """
+    # Enlarged before they are outlined, so that outlines are thin.
     factor = -(-SMALLEST_SIDE // images.shape[1])
     cells = images.repeat(factor, axis=1).repeat(factor, axis=2)
     if masks is not None:

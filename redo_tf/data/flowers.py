@@ -28,7 +28,8 @@ SPLIT_LIST = "setid.mat"
 FIELDS = {"train": "tstid", "val": "valid", "test": "trnid"}
 
 BLUE = np.array([0, 0, 254], np.int32)
-NOISE = 80  # Euclidean distance in RGB up to which a colour is still taken for blue: what JPEG makes of it at the rims of petals.
+# Euclidean distance in RGB up to which a colour is still taken for blue: what JPEG makes of it at the rims of petals.
+NOISE = 80
 
 
 def _number(kind: str, member: str) -> Optional[int]:

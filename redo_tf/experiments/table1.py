@@ -4,7 +4,8 @@
 
 Seed s is the run WORKDIR/seed_s, trained as by redo_tf.train: finished runs are reused, interrupted ones continued. Of
 each run the mask network with the best validation IoU (one assignment; the released code chooses by the best one for each
-picture) is scored on test, on train, and on val, which chose it; a dash is a split without masks. ± is the sample standard deviation over the runs, n − 1 in the denominator.
+picture) is scored on test, on train, and on val, which chose it; a dash is a split without masks. ± is the sample standard
+deviation over the runs, n − 1 in the denominator.
 Writes WORKDIR/table1.md and table1.json; without --workdir, in runs/table1_DATASET.
 """
 from __future__ import annotations

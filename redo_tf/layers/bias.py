@@ -8,7 +8,7 @@ def add_bias(maps: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """`tf.nn.bias_add`, with the bias' gradient summed in float32: maps [B, H, W, C] and bias [C] of one dtype.
 
     TensorFlow sums it in that dtype, where it does not do so together with a convolution's gradient. In bfloat16, which has 8
-    binary digits, a sum of a few hundred equal numbers grows no further: of 16,384 pixels' gradients a sixth may be left.
+    binary digits, a sum of a few hundred equal numbers grows no further, so that of 16,384 pixels' gradients most may be lost.
     """
     bias = tf.convert_to_tensor(bias)  # A variable under mixed precision calls itself float32.
     if maps.dtype.size > 2:  # float32 and float64.
