@@ -9,9 +9,9 @@ With a GPU add `--set train.precision=float32` to both; `--config=lfw_gpu --data
 Masks, if any, are not learnt from: they give the scores, by which best/ is chosen and regions become labels.
 
 The method needs pictures of one kind, each with one kind of object in front of what is around it. There is no published
-result on your pictures, of course; these are the settings of configs/lfw32_cpu.py, which found faces with three of three seeds,
-one of them after a restart. Its batches are of 16, so that twenty pictures are enough to begin with. The published training of such pictures is
-`--config=flowers --dataset=folder --set data.resize=antialias`, which wants a GPU.
+result on your pictures, of course; these are the settings of configs/lfw32_cpu.py, which found faces with three of three
+seeds, one of them after a restart. Its batches are of 16, so that twenty pictures are enough to begin with. The published
+training of such pictures is `--config=flowers --dataset=folder --set data.resize=antialias`, which wants a GPU.
 """
 from configs import lfw32_cpu
 
