@@ -124,11 +124,15 @@ class InferenceGraph:
         kernel, bias = self._logit_weights()
         x = reflect_pad(self.precision.activation("columns", x))
         x = self._convolve("columns", x, column_taps(kernel), strides=[1, BLOCK, 1, 1])
-        sums, bias = row_sums(len(bias)), np.tile(bias, BLOCK**2)
+        sums, labels = row_sums(1), len(bias)
         if self.network.regions == 2:  # x and −x
-            sums, bias = (np.stack([part, -part], axis=-1).reshape(*part.shape[:-1], -1) for part in (sums, bias))
-        x = [tf.nn.conv2d(reflect(part, 2), sums, [1, 1, BLOCK, 1], "VALID") for part in x]
-        logits = [tf.nn.depth_to_space(tf.nn.bias_add(part, bias), BLOCK) for part in x]
+            sums, bias = np.stack([sums, -sums], axis=-1).reshape(*sums.shape[:-1], -1), np.array([bias[0], -bias[0]])
+        # One label at a time: of kernels of 1,024 numbers and more TFLite's dynamic quantization keeps 8 bits, which made
+        # nonsense of this one for three labels.
+        x = [[tf.nn.conv2d(part[..., label::labels], sums, [1, 1, BLOCK, 1], "VALID") for label in range(labels)]
+             for part in (reflect(part, 2) for part in x)]
+        x = [tf.concat([tf.nn.depth_to_space(logits, BLOCK) for logits in part], axis=-1) for part in x]
+        logits = [tf.nn.bias_add(part, bias) for part in x]
         # Last of all, as whatever follows a sigmoid takes over its 8-bit range where convolutions are in 8 bits.
         return [tf.sigmoid(part) if self.network.regions == 2 else tf.nn.softmax(part) for part in logits]
 

@@ -8,6 +8,7 @@ import gc
 import importlib
 import logging as standard_logging
 import os
+import signal
 import sys
 import traceback
 from typing import Callable, List, Optional
@@ -24,7 +25,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run. Training's de
 
 # What to do about an error of the operating system that a person can mend.
 ADVICE = {
-    **dict.fromkeys([errno.ENOSPC, errno.EDQUOT], "make room or choose another folder"),
+    **dict.fromkeys([errno.ENOSPC, errno.EDQUOT, errno.EFBIG], "make room or choose another folder"),
     **dict.fromkeys([errno.EACCES, errno.EROFS], "choose another folder or change its permissions"),
     **dict.fromkeys([errno.ENOTDIR, errno.EEXIST], "a file is where a folder should be; choose another path"),
     errno.EISDIR: "that is a folder; name a file in it",
@@ -89,6 +90,9 @@ def _exit_code(body: Callable[[], None]) -> int:
         message, code = str(error), 128 + error.signal
     except KeyboardInterrupt:
         message, code = "Interrupted.", 130
+    except BrokenPipeError:  # Whoever reads what is printed went away, as `head` does; nor is there anyone to flush for.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
     except OSError as error:
         if error.errno not in ADVICE:
             raise
@@ -108,8 +112,8 @@ def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
     # Or else the process collects its graphs one by one before it goes: half a minute after a training.
     atexit.register(gc.freeze)
     if HELP.intersection(sys.argv[1:]):
-        print(_help(main))  # absl's own --help ends with exit code 1 and leaves out imported modules' flags.
-        sys.exit(0)
+        # absl's own --help ends with exit code 1 and leaves out imported modules' flags.
+        sys.exit(_exit_code(lambda: print(_help(main), flush=True)))
     if sys.__stderr__:
         faulthandler.enable(sys.__stderr__)  # Where TensorFlow was when it crashes the process.
     logging.use_absl_handler()
@@ -121,6 +125,7 @@ def run(main: Callable[[], None], first_word: Optional[str] = None) -> None:
     def body():
         _parse_flags(sys.argv, first_word)
         main()
+        sys.stdout.flush()
 
     try:
         code = _exit_code(body)

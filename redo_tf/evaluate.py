@@ -59,10 +59,10 @@ def table(results: Dict[str, Any]) -> str:
 def main() -> None:
     network = trained_from_flags()
     results = evaluate_split(network, FLAGS.split, cli.DATA_DIR.value, FLAGS.batch_size)
+    if cli.WORKDIR.value:  # First, as whoever reads what is printed may go away.
+        write_text(Workdir(cli.WORKDIR.value).file(f"evaluation_{FLAGS.split}.json"), json.dumps(results, indent=2) + "\n")
     print(table(results))
     print(json.dumps(results))
-    if cli.WORKDIR.value:
-        write_text(Workdir(cli.WORKDIR.value).file(f"evaluation_{FLAGS.split}.json"), json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

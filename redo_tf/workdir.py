@@ -62,7 +62,13 @@ class Workdir:
         if not (os.path.isdir(ground) and os.access(ground, os.W_OK)):
             raise UserError(f"The run cannot be written to {self.path} ({ground} is not a folder that may be written to): "
                             "choose another --workdir.")
-        if not (os.path.exists(self.file("config.json")) and self.has_begun()):
+        if not os.path.exists(self.file("config.json")):
+            return
+        if not self.has_begun():
+            try:
+                self.load_config()
+            except UserError as error:
+                raise UserError(f"{error} It would be overwritten: choose another --workdir, or move that file.") from error
             return
         old, new = configuration.flatten(self.load_config()), configuration.flatten(config)
         changed = [f"{name} is {old[name]} there and {value} here" for name, value in new.items()
@@ -100,6 +106,9 @@ class Workdir:
         with contextlib.ExitStack() as lock:
             try:
                 if restart and os.path.exists(self.path):
+                    if os.listdir(self.path) and not os.path.exists(self.file("config.json")) and not self.has_begun():
+                        raise UserError(f"--restart moves a run aside, and {self.path} holds none, but other files: choose "
+                                        "another --workdir.")
                     aside = next(name for i in range(1, 10_000) if not os.path.exists(name := f"{self.path}.old{i}"))
                     with self.exclusive():
                         os.rename(self.path, aside)

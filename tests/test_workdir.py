@@ -201,6 +201,21 @@ def test_restart_moves_the_run_aside_every_time_and_deletes_nothing(tmp_path):
     assert sorted(os.listdir(tmp_path / "run")) == [".redo_lock", "config.json"]
 
 
+def test_restart_moves_no_folder_aside_that_holds_other_files(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").write_text("")
+    workdir = Workdir(str(tmp_path / "photos"))
+    assert "--restart moves a run aside" in refusal(claim, workdir, config(), restart=True)
+    assert os.listdir(tmp_path) == ["photos"] and os.listdir(tmp_path / "photos") == ["me.jpg"]
+
+
+def test_another_programs_configuration_is_not_overwritten(tmp_path):
+    (tmp_path / "config.json").write_text('{"my": "settings"}')
+    assert "It would be overwritten: choose another --workdir" in refusal(
+        claim, Workdir(str(tmp_path)), config(), restart=False)
+    assert (tmp_path / "config.json").read_text() == '{"my": "settings"}'
+
+
 def test_restart_where_there_is_no_run_begins_one(tmp_path):
     claim(Workdir(str(tmp_path / "run")), config(), restart=True)
     assert os.listdir(tmp_path) == ["run"]

@@ -28,6 +28,7 @@ from redo_tf.written import is_result
 
 FEWEST_PICTURES = 10
 SHORTEST_SIDE = 8  # Of a picture, in pixels; smaller ones are icons, tracking pixels, mistakes.
+LONGEST_SHAPE = 100  # How many times as long as wide a picture may be.
 
 
 class Tree:
@@ -53,11 +54,13 @@ def read_picture(path: pathlib.Path) -> Image.Image:
     """A picture, upright, RGB.
 
     Raises:
-      PictureError: it cannot be read, or is too small.
+      PictureError: it cannot be read, or is too small, or too long: resized by its short side it might not fit into memory.
     """
     image = decoding.read(str(path))
     if min(image.size) < SHORTEST_SIDE:
         raise PictureError(f"has only {image.width}×{image.height} pixels; {SHORTEST_SIDE} a side are the fewest")
+    if max(image.size) > LONGEST_SHAPE * min(image.size):
+        raise PictureError(f"has {image.width}×{image.height} pixels, and is more than {LONGEST_SHAPE} times as long as wide")
     return image
 
 
@@ -67,7 +70,7 @@ def _looks_readable(path: pathlib.Path) -> bool:
         if not path.is_file():  # Opening a pipe would wait for ever.
             return False
         with Image.open(path, formats=decoding.FORMATS) as image:
-            return min(image.size) >= SHORTEST_SIDE
+            return SHORTEST_SIDE <= min(image.size) and max(image.size) <= LONGEST_SHAPE * min(image.size)
     except Exception:  # Decoders fail in many ways; `read_picture` says how.
         return False
 

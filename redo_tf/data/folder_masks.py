@@ -183,17 +183,27 @@ class Contents:
         dark ones background.
         """
         masks = (path for path in map(self.mask, self.pictures()) if path)
-        return not any(map(_has_other_greys, itertools.islice(masks, LOOKED_AT)))
+        looked_at = list(itertools.islice(masks, LOOKED_AT))
+        greys = [_greys(path) for path in looked_at]
+        soft = [path for path, values in zip(looked_at, greys) if (values > LAST_OBJECT).any()]
+        numbered = [path for path, values in zip(looked_at, greys) if len(values) and (values <= LAST_OBJECT).all()]
+        if soft and numbered:
+            logging.warning("%s has greys that are no objects' numbers, %s has nothing but such numbers: grey masks are all read "
+                            "as dark and light, and numbers as background. If they are numbers, mend the first.",
+                            soft[0], numbered[0])
+        return not soft
 
 
-def _has_other_greys(path: pathlib.Path) -> bool:
+def _greys(path: pathlib.Path) -> np.ndarray:
+    """The values of a mask without colours, other than 0 and 255; none of another one."""
     try:
         with Image.open(path, formats=decoding.FORMATS) as mask:
-            values = _values(mask)
-            return mask.mode in ("1", "L", "RGB") and _is_colourless(mask) and bool(
-                ((values > LAST_OBJECT) & (values < UNLABELLED)).any())
+            values = np.unique(_values(mask))
+            if mask.mode in ("1", "L", "RGB") and _is_colourless(mask):
+                return values[(values > 0) & (values < UNLABELLED)]
     except Exception:  # `read_mask` says how it is damaged.
-        return False
+        pass
+    return np.empty(0)
 
 
 def read_mask(path: Optional[pathlib.Path], size, numbered: bool = True) -> np.ndarray:

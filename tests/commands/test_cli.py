@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
 from absl.testing import flagsaver
 
-from processes import run
+from processes import ENVIRONMENT, ROOT, run
 from redo_tf import cli
 from redo_tf.errors import Diverged, Interrupted, UserError
 from redo_tf.files import write_whole
@@ -98,3 +99,13 @@ def test_a_home_folder_is_found_as_shells_find_it_where_they_do_not(monkeypatch)
     with flagsaver.flagsaver():
         cli._parse_flags(["command", "--workdir=~/runs/a", "--data_dir=photos~/~"], None)
         assert (cli.WORKDIR.value, cli.DATA_DIR.value) == ("/home/mia/runs/a", "photos~/~")
+
+
+def test_whoever_reads_what_is_printed_may_go_away():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "redo_tf.curves", "--help"], cwd=ROOT, env=ENVIRONMENT, stdout=writer,
+                          stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode == 128 + signal.SIGPIPE
+    assert "BrokenPipeError" not in done.stderr

@@ -70,6 +70,16 @@ def test_every_kind_of_file_that_can_be_segmented_is_trained_on(photos, caplog):
     assert told.startswith(f"{photos / 'phone.heic'} is not a picture in one of the formats ")
 
 
+def test_a_strip_is_left_out(photos, caplog):
+    """Resized by its short side it would be very long."""
+    Image.new("RGB", (8000, 10)).save(photos / "strip.png")
+    Image.new("RGB", (1000, 10)).save(photos / "panorama.png")
+    with caplog.at_level("WARNING", logger="absl"):
+        images = load_all(photos)[1]
+    assert "panorama.png" in images and "strip.png" not in images
+    assert "strip.png" in caplog.text
+
+
 @pytest.mark.parametrize("count", [0, 3])
 def test_too_few_pictures(tmp_path, count, leftovers):
     (tmp_path / "notes.txt").write_text("")

@@ -189,6 +189,25 @@ def test_a_file_that_is_no_card_is_not_replaced_by_one(run, tmp_path):
         assert (tmp_path / "model.json").read_text() == content and os.listdir(tmp_path) == ["model.json"]
 
 
+@pytest.mark.parametrize("regions", [2, 3, 4])
+@pytest.mark.parametrize("quantize", ["none", "dynamic"])
+def test_networks_of_any_number_of_regions_are_converted(tmp_path, quantize, regions):
+    """Random weights; rounded to 8 bits they move most probabilities by less than a few hundredths."""
+    tf.keras.utils.set_random_seed(3)
+    network = MaskNetwork(regions)
+    network(tf.zeros([1, 32, 32, 3]))
+    network.logits.kernel.assign(4 * network.logits.kernel)  # Probabilities far from 1/n.
+    order = list(range(regions))[::-1]
+    content = tflite.convert(InferenceGraph(network, order), 32, quantize)
+    interpreter = tf.lite.Interpreter(model_content=content)
+    serve = interpreter.get_signature_runner("serving_default")
+    images = IMAGES[:2].astype(np.float32) / 255
+    found = np.concatenate([serve(images=image[None])["masks"] for image in images])
+    expected = tf.gather(network(2 * images - 1), order, axis=-1)
+    assert np.ptp(expected) > 0.5
+    assert np.abs(found - expected).mean() < (1e-5 if quantize == "none" else 0.03)
+
+
 def test_calibration_finds_the_extremes_of_all_batches_and_zero():
     network = MaskNetwork(channels=2, residual_blocks=0, pooling_windows=None)
     network(tf.zeros([1, 32, 32, 3]))
