@@ -59,7 +59,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
       workdir: the run whose best mask network is exported.
       path: ends in .tflite.
       quantize: none | float16 | dynamic | int8.
-      dynamic_size: for pictures of any size, sides multiples of 4, at least 24; smaller ones may give NaN.
+      dynamic_size: for pictures of any size, sides multiples of 4, at least 24; smaller ones may fail.
       data_dir: where the run's data set lies; for int8. mask_dir: in place of the run's own, where it has moved.
 
     Raises:

@@ -9,7 +9,6 @@ from redo_tf.layers.bias import add_bias
 from redo_tf.layers.initializers import Orthogonal
 from redo_tf.layers.scopes import SUMS
 
-
 Size = Union[int, tf.Tensor]  # A number, or a scalar int32 tensor where it is only known when the graph runs.
 
 
@@ -53,8 +52,9 @@ def bilinear_matrix(bins: Size, size: Size) -> tf.Tensor:
 class PyramidPooling(tf.keras.layers.Layer):
     """[B, H, W, C] → [B, H, W, C + len(bins)]: the input and, for each number of bins b, one map of wider context.
 
-    Each: average pooling to b×b (`bins_of`), 1×1 convolution to one channel, bilinear resampling back to H×W. All three are linear
-    and averages keep a bias as it is, so the convolution comes first, on all pixels, and leaves one channel for each b to pool and resample.
+    Each: average pooling to b×b (`bins_of`), 1×1 convolution to one channel, bilinear resampling back to H×W. All three are
+    linear and averages keep a bias as it is, so the convolution comes first, on all pixels, and leaves one channel for each b
+    to pool and resample.
     """
 
     def __init__(self, bins=(1, 2, 3, 6), windows: str = "equal", gain: float = 0.8, **kwargs):

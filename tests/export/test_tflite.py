@@ -119,7 +119,7 @@ def test_any_size_at_any_size(exported, segmented):
 
 def test_the_smallest_pictures_of_any_size(exported, run):
     model, trained = (segmenter.load(path) for path in (os.path.join(exported, "anysize.tflite"), run))
-    images = pictures(1, 24, 24)  # Six values a side for six bins; with fewer, masks would be NaN.
+    images = pictures(1, 24, 24)  # Six values a side for six bins; with fewer there would be none.
     np.testing.assert_allclose(model.masks(images), trained.masks(images), atol=1e-4)
     assert model.card["inputs"]["serving_default"]["images"].endswith("H and W multiples of 4, at least 24")
 
