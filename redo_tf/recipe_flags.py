@@ -32,6 +32,8 @@ def resolve(dataset, recipe, assignments) -> configuration.Config:
     for assignment in assignments:
         configuration.override(config, *configuration.parse_assignment(assignment))
     configuration.validate(config)
+    if config.data.mask_dir:  # A run may be continued from another folder.
+        config.data.mask_dir = os.path.abspath(os.path.expanduser(config.data.mask_dir))
     members = data.members(config.data.dataset)
     if config.data.weights is not None:
         mixture_shares(config.data.weights, len(members))
@@ -49,7 +51,7 @@ def config_from_flags() -> configuration.Config:
     Raises:
       UserError: any of the flags is not right.
     """
-    masks = [f"data.mask_dir={os.path.abspath(cli.MASK_DIR.value)!r}"] if cli.MASK_DIR.value else []
+    masks = [f"data.mask_dir={cli.MASK_DIR.value!r}"] if cli.MASK_DIR.value else []
     config = resolve(FLAGS.dataset, FLAGS.config, masks + FLAGS.set)
     if config.train.intra_op_threads:
         tf.config.threading.set_intra_op_parallelism_threads(config.train.intra_op_threads)

@@ -3,17 +3,29 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
+from types import ModuleType
 from typing import List
 
-import configs
 from redo_tf.config import Config, nearest
 from redo_tf.errors import UserError
+
+FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs")
+
+
+def _module(name: str, path: str) -> ModuleType:
+    """A Python file as a new module of this name, not run yet."""
+    return importlib.util.module_from_spec(importlib.util.spec_from_file_location(name, path))
+
+
+# Recipes import one another as `configs.NAME`. By its path, since `python -m` looks into the current folder first, where a
+# package of the same name may be somebody else's.
+sys.modules["configs"] = _module("configs", os.path.join(FOLDER, "__init__.py"))
 
 
 def recipe_names() -> List[str]:
     """The recipes that come with the package, without `.py`."""
-    return sorted(name[:-3] for name in os.listdir(os.path.dirname(configs.__file__))
-                  if name.endswith(".py") and name != "__init__.py")
+    return sorted(name[:-3] for name in os.listdir(FOLDER) if name.endswith(".py") and name != "__init__.py")
 
 
 def load_recipe(path: str) -> Config:
@@ -28,14 +40,13 @@ def load_recipe(path: str) -> Config:
     if not (path.endswith(".py") and os.path.isfile(path)):
         folder, name = os.path.split(path)
         name = name[:-3] if name.endswith(".py") else name
-        file = os.path.join(os.path.dirname(configs.__file__), name + ".py")
+        file = os.path.join(FOLDER, name + ".py")
         if name not in recipe_names() or folder not in ("", "configs"):
             raise UserError(f"There is no recipe {path}.{nearest(name, recipe_names())} "
                             f"Recipes that come with the package: {', '.join(recipe_names())}.")
-    spec = importlib.util.spec_from_file_location("recipe", file)
-    recipe = importlib.util.module_from_spec(spec)
+    recipe = _module("recipe", file)
     try:
-        spec.loader.exec_module(recipe)
+        recipe.__spec__.loader.exec_module(recipe)
         config = recipe.get_config()
     except Exception as error:  # A person's own Python may fail in any way.
         raise UserError(f"The recipe {file} does not run: {type(error).__name__}: {error}") from error

@@ -11,6 +11,7 @@ data, 70 an internal error, 128 + signal when stopped by one (everything is save
 from __future__ import annotations
 
 import json
+import os
 
 from absl import flags
 
@@ -51,7 +52,8 @@ def main() -> None:
               f"{best['val/accuracy_per_image']:.3f}.")
     if trainer.stopwatch.times:  # There were iterations left.
         print(f"Time: {trainer.stopwatch}.")
-    print(f"Pictures: {workdir.file('samples', 'step_%07d.png' % summary['steps'])}")
+    pictures = workdir.file("samples", "step_%07d.png" % summary["steps"])
+    print(f"Pictures: {pictures if os.path.exists(pictures) else os.path.dirname(pictures)}")  # A shortened run ended before.
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from redo_tf.config import Config, validate
 from redo_tf.errors import UserError
-from redo_tf.recipes import load_recipe, recipe_names
+from redo_tf.recipes import FOLDER, load_recipe, recipe_names
 
 
 def refusal(path) -> str:
@@ -74,6 +78,17 @@ def test_a_recipe_may_start_from_a_packaged_one(tmp_path):
         "from configs import shapes\ndef get_config():\n  c = shapes.get_config()\n  c.seed = 5\n  return c\n")
     config = load_recipe(str(tmp_path / "mine.py"))
     assert (config.seed, config.data.image_size) == (5, 32)
+
+
+def test_a_package_configs_in_the_current_folder_is_somebody_elses(tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "__init__.py").write_text("raise SystemExit('not ours')\n")
+    (tmp_path / "configs" / "mine.py").write_text("from configs import shapes\nget_config = shapes.get_config\n")
+    code = ("from redo_tf.recipes import load_recipe\n"
+            "print(load_recipe('lfw_cpu').data.dataset, load_recipe('configs/mine.py').data.dataset)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": os.path.dirname(FOLDER)})
+    assert done.stdout.split() == ["lfw", "shapes"], done.stderr
 
 
 def test_loading_twice_gives_two_configurations():

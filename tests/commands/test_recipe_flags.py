@@ -34,3 +34,11 @@ def test_runs_to_begin_with_are_named():
     for empty in ("", ",", " "):
         with pytest.raises(UserError, match=f"^train.begin_with={empty} names no run: give a run's folder, or leave it out"):
             begins_with(empty)
+
+
+def test_a_folder_of_masks_is_known_by_its_whole_path_as_a_run_may_go_on_from_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for given, kept in (("masks", str(tmp_path / "masks")), ("~/masks", "/home/somebody/masks"), ("/masks", "/masks")):
+        assert resolve(None, None, [f"data.mask_dir={given}"]).data.mask_dir == kept
+    assert resolve(None, None, []).data.mask_dir is None
