@@ -5,8 +5,8 @@
 The settings of configs/shapes.py, which explains them, but the published mean over the regions, an f that is a tenth as fast
 as G, as published, and a G of 8 channels, which leaves D well ahead (L_D near 1). Two things are not in the paper, and
 without them few seeds find faces: objects keep away from the border (λ_B), and for 2,500 steps f sees pictures in random
-colours, so that it cannot divide them into light and dark. What to expect: README.md, "Results"; curves, and what else was
-tried: docs/learning.md.
+colours, so that it cannot divide them into light and dark. What to expect: README.md, "Results"; curves: docs/learning.md;
+what else was tried: docs/trials.md.
 """
 from configs import shapes
 

@@ -15,7 +15,7 @@ if not (3, 9) <= sys.version_info[:2] < (3, 12):
 # TensorFlow's C++ start-up messages and Addons' end-of-life notice tell a user of this package nothing to act on.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # By itself TensorFlow uses oneDNN's convolutions on Intel's servers alone. On an AMD EPYC (Zen 3) a training iteration at
-# 64×64 takes half the time with them (docs/speed.md). Read when TensorFlow is first imported.
+# 64×64 takes half the time with them (docs/trials_speed.md). Read when TensorFlow is first imported.
 if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # TensorFlow takes all of a GPU's memory otherwise: a run could not be evaluated, or a picture segmented, beside a training.

@@ -2,7 +2,7 @@
 
 Where a map has few places and the kernel many channels, preparing the kernel for a convolution routine takes longer than
 the arithmetic. A product of matrices takes the kernel as it lies in memory. Which of the two is faster depends on the
-number of rows of that product, the batch's places, against the number of filters; docs/speed.md has the figures.
+number of rows of that product, the batch's places, against the number of filters; docs/trials_speed.md has the figures.
 """
 from __future__ import annotations
 
