@@ -3,6 +3,7 @@ package."""
 from __future__ import annotations
 
 import abc
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -90,34 +91,48 @@ class _SavedModel(Segmenter):
 
 
 class _TFLite(Segmenter):
-    """An exported .tflite file, a picture at a time."""
+    """An exported .tflite file, a picture at a time.
+
+    A batch is shared out among interpreters of one thread each, up to one for each core. One interpreter with as many threads
+    would have them wait for each other after every layer, turning in circles: slower, and many times so beside other work.
+    """
 
     def __init__(self, path: str, interpreter: Callable[..., Any]):
         card_path = os.path.splitext(path)[0] + ".json"
         super().__init__(path, _read_card(card_path))
         _check_file(path, card_path, self.card)
+        self._interpreter = interpreter
         try:
-            self._interpreter = interpreter(path, num_threads=usable_cores())
-            (self._input,) = self._interpreter.get_input_details()
-            # Not left to the signature's first call, which before LiteRT leaves out the fast kernels (XNNPACK).
-            self._interpreter.resize_tensor_input(self._input["index"], [1, *self.fitted_size(1, 1), 3])
-            self._interpreter.allocate_tensors()
-            self._serve = self._interpreter.get_signature_runner("serving_default")
-            self._output = self._serve.get_output_details()["masks"]
+            self._idle = [self._new_runner()]
+            self._output = self._idle[0].get_output_details()["masks"]
         except (ValueError, RuntimeError, KeyError) as error:
             raise UserError(f"{path} cannot be loaded ({_first_line(error)}): export it again.") from error
+        self._workers = concurrent.futures.ThreadPoolExecutor(usable_cores())
+
+    def _new_runner(self):
+        interpreter = self._interpreter(self.path, num_threads=1)
+        (self._input,) = interpreter.get_input_details()
+        # Not left to the signature's first call, which before LiteRT leaves out the fast kernels (XNNPACK).
+        interpreter.resize_tensor_input(self._input["index"], [1, *self.fitted_size(1, 1), 3])
+        interpreter.allocate_tensors()
+        return interpreter.get_signature_runner("serving_default")
 
     def fitted_size(self, height, width):
         fixed = self._input["shape_signature"][1:3]
         return super().fitted_size(height, width) if -1 in fixed else tuple(int(side) for side in fixed)
 
     def _masks(self, images):
-        return np.concatenate([self._masks_of_one(image[None]) for image in images])
+        return np.concatenate(list(self._workers.map(self._masks_of_one, images[:, None])))
 
     def _masks_of_one(self, image: np.ndarray) -> np.ndarray:
         if self._input["dtype"] == np.float32:
             image = image.astype(np.float32) / 255
-        masks = self._serve(images=image)["masks"]
+        try:
+            runner = self._idle.pop()
+        except IndexError:
+            runner = self._new_runner()
+        masks = runner(images=image)["masks"]
+        self._idle.append(runner)
         scale, zero = self._output["quantization"]
         return masks if masks.dtype == np.float32 else (masks.astype(np.float32) - zero) * np.float32(scale)
 

@@ -98,3 +98,12 @@ def test_pictures_are_bytes_and_none_have_no_masks(tmp_path):
             model.masks(np.zeros([1, 32, 32, 3], np.float32))
         nothing = model.masks(np.zeros([0, 32, 32, 3], np.uint8))
         assert nothing.shape == (0, 32, 32, 2) and nothing.dtype == np.float32
+
+
+def test_a_tflite_models_pictures_are_computed_side_by_side_and_stay_in_order(monkeypatch):
+    monkeypatch.setattr(segmenter, "usable_cores", lambda: 3)
+    model = segmenter.load("lfw")
+    images = np.random.default_rng(0).integers(0, 256, [7, 128, 128, 3], np.uint8)
+    masks = model.masks(images)
+    np.testing.assert_array_equal(masks, np.concatenate([model.masks(image[None]) for image in images]))
+    assert len(np.unique(masks[:, 64, 64, 0])) == 7  # Pictures are told apart by it.
