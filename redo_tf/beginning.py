@@ -66,7 +66,8 @@ def first_mask_weights(config: Config, workdir: Workdir, images: np.ndarray) -> 
         teachers = [(source, at) for source, at, _ in sources]
         if len(teachers) > 1:
             _match_regions(teachers, images[:COMPARED])
-        student = _copy(network, config)
+        student = build_mask_network(config.model)
+        student.set_weights(network.get_weights())
         teach(student, teachers, images, config.train.begin_steps, config.train.batch_size, config.seed, config.data.flip)
         network = student
     weights = network.get_weights()
@@ -140,13 +141,6 @@ def _source(folder: str, config: Config, workdir: Workdir) -> Tuple[tf.keras.Mod
             f"{config.model.mask_network}): give both the same model.regions and model.mask_network fields.")
     network, row = load_mask_network(source, config.train.precision)
     return network, theirs.data.image_size, row
-
-
-def _copy(network: tf.keras.Model, config: Config) -> tf.keras.Model:
-    copy = build_mask_network(config.model)
-    copy(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
-    copy.set_weights(network.get_weights())
-    return copy
 
 
 def teach(student: tf.keras.Model, teachers: Sequence[Tuple[tf.keras.Model, int]], images: np.ndarray, steps: int,

@@ -3,13 +3,21 @@ from __future__ import annotations
 
 from typing import List
 
+import tensorflow as tf
+
 from redo_tf.config import ModelConfig
 from redo_tf.models import Discriminator, Encoder, MaskNetwork, Redo, RegionGenerator
 from redo_tf.released_weights import begin_as
 
 
 def build_mask_network(config: ModelConfig) -> MaskNetwork:
-    """f, whose variables appear with its first call: I [B, H, W, 3] in −1…1 → M [B, H, W, n], H and W multiples of 4."""
+    """f, with every variable created: I [B, H, W, 3] in −1…1 → M [B, H, W, n], H and W multiples of 4."""
+    network = _mask_network(config)
+    network(tf.zeros([1, 32, 32, 3]))  # No weight depends on the picture's size.
+    return network
+
+
+def _mask_network(config: ModelConfig) -> MaskNetwork:
     f = config.mask_network
     return MaskNetwork(config.regions, f.channels, f.residual_blocks, f.temperature, f.pooling_windows, config.gain)
 
@@ -25,7 +33,7 @@ def build_model(config: ModelConfig, image_size: int) -> Redo:
     """The four networks, with every variable created."""
     d, e = config.discriminator, config.encoder
     model = Redo(
-        build_mask_network(config),
+        _mask_network(config),
         build_region_generators(config, image_size),
         Discriminator(image_size, d.widths, d.attention, config.gain),
         Encoder(image_size, config.regions, config.latent_size, e.widths, e.attention, config.gain),

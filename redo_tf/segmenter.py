@@ -180,7 +180,6 @@ def load_mask_network(workdir: Workdir, precision: str = "float32") -> Tuple[tf.
     config = workdir.load_config()
     with layers_in(precision):
         network = build_mask_network(config.model)
-        network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
     best = Checkpoints(workdir.file("best"), 1, mask_network=network)
     prefix = best.restore_newest()
     if not prefix and best.prefixes():

@@ -323,10 +323,8 @@ class Trainer:
         return model
 
     def _new_average(self) -> tf.keras.Model:
-        average = build_mask_network(self.config.model)
-        size = self.config.data.image_size
         with tf.device("CPU:0"):
-            average(tf.zeros([1, size, size, 3]))
+            average = build_mask_network(self.config.model)
         average.set_weights(self.model.mask_network.get_weights())
         return average
 

@@ -24,8 +24,6 @@ from redo_tf.workdir import Workdir
 def small_things(monkeypatch):
     tiny.use_pictures(monkeypatch)
     tiny.use_toy_networks(monkeypatch)
-    for module in ("beginning", "segmenter"):
-        monkeypatch.setattr(f"redo_tf.{module}.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
 
 
 @pytest.fixture
@@ -81,7 +79,6 @@ def test_a_taught_network_finds_what_its_teacher_finds():
     images = large_pictures()
     small = tf.image.resize(to_model_range(images), [32, 32], antialias=True)
     wanted = tf.image.resize(teacher(small), [64, 64])
-    student(tf.zeros([1, 64, 64, 3]))
     student.set_weights(teacher.get_weights())
     distance = lambda: float(tf.reduce_mean(tf.abs(student(to_model_range(images)) - wanted)))
     before = distance()
@@ -93,8 +90,7 @@ def test_of_several_runs_f_learns_the_mean_whatever_the_order_of_their_regions(t
     """The second run is the first one at another step with its regions exchanged, the third is the first one itself."""
     first, row = load_mask_network(Workdir(os.fspath(source)))
     beginning.put_first(first, int(np.argmax(row["val/border_shares"])))
-    second = tiny.ToyMaskNetwork(2)
-    second(tf.zeros([1, 32, 32, 3]))
+    second = tiny.build_toy_mask_network(tiny.config().model)
     kernel, bias = first.get_weights()
     second.set_weights([kernel + 0.1 * np.sin(np.arange(kernel.size)).reshape(kernel.shape), bias])
     images = tiny.pictures("train").images
@@ -113,10 +109,8 @@ def test_of_several_runs_f_learns_the_mean_whatever_the_order_of_their_regions(t
 
 def test_the_mean_of_the_teachers_is_learned():
     """Two teachers that contradict each other: what is learned is one half everywhere."""
-    student, *teachers = (tiny.ToyMaskNetwork(2) for _ in range(3))
+    student, *teachers = (tiny.build_toy_mask_network(tiny.config().model) for _ in range(3))
     images = tiny.pictures("train").images
-    for network in (student, *teachers):
-        network(tf.zeros([1, 32, 32, 3]))
     kernel, bias = teachers[0].get_weights()
     teachers[1].set_weights([-kernel, -bias])
     distance = lambda: float(tf.reduce_mean(tf.abs(student(to_model_range(images)) - 0.5)))

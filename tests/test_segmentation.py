@@ -15,7 +15,6 @@ from redo_tf.segmentation import Segmentation, fitted_size, label_names, resized
 def segmentation() -> Segmentation:
     tf.keras.utils.set_random_seed(0)
     network = build_mask_network(tiny.config("model.regions=3").model)
-    network(tf.zeros([1, 32, 32, 3]))
     return Segmentation(network, 32, [2, 0, 1])
 
 

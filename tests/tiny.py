@@ -87,6 +87,12 @@ class ToyTrunk(tf.keras.Model):
         return tf.reshape(self.linear(summed), self.shape_of_result)
 
 
+def build_toy_mask_network(config: ModelConfig) -> ToyMaskNetwork:
+    network = ToyMaskNetwork(config.regions)
+    network(tf.zeros([1, 32, 32, 3]))
+    return network
+
+
 def build_toy(config: ModelConfig, image_size: int) -> Redo:
     model = Redo(ToyMaskNetwork(config.regions), [ToyGenerator() for _ in range(config.regions)], ToyTrunk(),
                  ToyTrunk((config.regions, config.latent_size)), image_size, config.latent_size)
@@ -97,7 +103,8 @@ def build_toy(config: ModelConfig, image_size: int) -> Redo:
 def use_toy_networks(monkeypatch) -> None:
     """Trainers get networks of one or two layers, which the compiled step is traced for in a second instead of ten."""
     monkeypatch.setattr("redo_tf.trainer.build_model", build_toy)
-    monkeypatch.setattr("redo_tf.trainer.build_mask_network", lambda config: ToyMaskNetwork(config.regions))
+    for module in ("trainer", "beginning", "segmenter"):
+        monkeypatch.setattr(f"redo_tf.{module}.build_mask_network", build_toy_mask_network)
 
 
 def trainer(folder: Any, *assignments: str, strategy: Optional[tf.distribute.Strategy] = None) -> Trainer:

@@ -63,7 +63,6 @@ def train(config: Config, settings: Settings, training: data.Split, stopping: da
     tf.keras.mixed_precision.set_global_policy(config.train.precision)
     tf.keras.utils.set_random_seed(seed)
     network = build_mask_network(config.model)
-    network(tf.zeros([1, config.data.image_size, config.data.image_size, 3]))
     begin_as(config.model.initialization, network)
     segment = compile_segmenter(network, config.data.image_size)
     optimizer = tf.keras.optimizers.legacy.Adam(settings.learning_rate)

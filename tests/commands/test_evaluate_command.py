@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import tiny
 from processes import run
@@ -27,7 +26,6 @@ def test_evaluation_prints_what_an_independent_computation_finds(finished_run, t
     results = json.loads(last)
 
     network = build_mask_network(tiny.config().model)
-    network(tf.zeros([1, 32, 32, 3]))
     assert Checkpoints(str(workdir / "best"), 1, mask_network=network).restore_newest()
     drawn = [shapes.draw(shapes.picture_seed("test", i), 32) for i in range(tiny.PICTURES["test"])]
     soft = network(to_model_range(np.stack([image for image, _ in drawn]))).numpy()

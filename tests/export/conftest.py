@@ -51,7 +51,6 @@ def models(run, tmp_path_factory) -> str:
 def segmented(run):
     """uint8 [B, H, W, 3] → the trained network's `Segmented`, from its checkpoint, resized by tf.image alone."""
     network = build_mask_network(tiny.config(*SETTINGS).model)
-    network(tf.zeros([1, 32, 32, 3]))
     (best,) = glob.glob(os.path.join(run, "best", "*.index"))
     tf.train.Checkpoint(mask_network=network).restore(best[:-len(".index")]).expect_partial()
     step = int(best[:-len(".index")].rsplit("-", 1)[1])

@@ -87,7 +87,6 @@ def build(strategy: Optional[tf.distribute.Strategy] = None, like: Optional[Run]
     with strategy.scope():
         model = build_model(config.model, 32)
         average = build_mask_network(config.model)
-        average(tf.zeros([1, 32, 32, 3]))
         optimizers = build_optimizers(model, config.optimizer)
     step = TrainingStep(model, average if config.train.mask_average else None, optimizers, config, strategy)
     return Run(config, strategy, model, average, optimizers, step, like.initial if like else initial(model)).reset()

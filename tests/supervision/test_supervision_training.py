@@ -26,7 +26,7 @@ def train(*changes, seed=0, **settings):
 @pytest.fixture
 def toy(monkeypatch):
     """f is one convolution."""
-    monkeypatch.setattr(training, "build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
+    monkeypatch.setattr(training, "build_mask_network", tiny.build_toy_mask_network)
 
 
 def test_the_mask_network_learns_from_masks():

@@ -194,8 +194,6 @@ def test_a_restart_is_a_run_of_the_next_seed_in_the_same_graph(tmp_path):
 
 
 def test_a_run_that_begins_with_anothers_mask_network_does_so_after_a_collapse_too(tmp_path, finished, monkeypatch):
-    monkeypatch.setattr("redo_tf.beginning.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
-    monkeypatch.setattr("redo_tf.segmenter.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
     best = load_mask_network(finished[0].workdir)[0].get_weights()
     collapsing = (f"train.begin_with={finished[0].workdir.path}", "collapse.smallest_region=0.6", "collapse.restarts=1",
                   "train.steps=2", "train.eval_every=1", "train.mask_average=0.9")
@@ -216,9 +214,7 @@ def test_a_run_that_begins_with_anothers_mask_network_does_so_after_a_collapse_t
     tiny.assert_same_state(tiny.state(trainer), tiny.state(resumed))
 
 
-def test_first_masks_are_kept_from_the_beginning_and_collapse_only_after_their_rest(tmp_path, finished, monkeypatch, caplog):
-    monkeypatch.setattr("redo_tf.beginning.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
-    monkeypatch.setattr("redo_tf.segmenter.build_mask_network", lambda config: tiny.ToyMaskNetwork(config.regions))
+def test_first_masks_are_kept_from_the_beginning_and_collapse_only_after_their_rest(tmp_path, finished, caplog):
     settings = (f"train.begin_with={finished[0].workdir.path}", "collapse.smallest_region=0.6", "collapse.restarts=1",
                 "train.steps=3", "train.eval_every=1", "optimizer.mask_delay=2")
     trainer = tiny.trainer(tmp_path / "run", *settings)
