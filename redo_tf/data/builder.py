@@ -103,15 +103,10 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return mask
 
     @classmethod
-    def at_size(
-        cls,
-        data_dir: Union[str, pathlib.Path],
-        image_size: int,
-        resize: str = "antialias",
-        mask_dir: Optional[pathlib.Path] = None,
+    def configured(
+        cls, data_dir: Union[str, pathlib.Path], config: Optional[tfds.core.BuilderConfig]
     ) -> PictureBuilder:
-        """A builder of pictures for this size, or of the published ones if the data set has no configurations."""
-        config = cls.configuration(image_size, resize, mask_dir)
+        """A builder with a configuration from `configuration`."""
         known = {known.name: known for known in cls.BUILDER_CONFIGS}  # TFDS wants its own object of that name.
         return cls(data_dir=str(data_dir), config=config and known.get(config.name, config))
 

@@ -8,6 +8,8 @@ import os
 import pathlib
 from typing import Dict, Iterable, List, Optional, Tuple, Type, Union
 
+import tensorflow_datasets as tfds
+
 from redo_tf.data import cache, storage
 from redo_tf.data.builder import PhotographBuilder, PictureBuilder
 from redo_tf.data.c2mnist import C2Mnist
@@ -78,8 +80,8 @@ def dataset(name: str) -> Type[PictureBuilder]:
     return _DATASETS[name]
 
 
-def _options(name: str, split: str, data_dir: Optional[Path], image_size: int, resize: str, mask_dir: Optional[Path],
-             stored_side: int) -> _Options:
+def _options(name: str, split: str, data_dir: Optional[Path], image_size: int, resize: str = "antialias",
+             mask_dir: Optional[Path] = None, stored_side: int = 0) -> _Options:
     names = members(name)
     _check_name("split", split, SPLITS)
     _check_name("resize", resize, RESIZE)
@@ -142,46 +144,37 @@ def load(
     builders, parts = {}, {}
     for member in members(name):
         builders[member], roots = storage.prepare(
-            _DATASETS[member], options.data_dir, _prepared_size(member, options), resize, options.mask_dir, download)
+            _DATASETS[member], options.data_dir, _configuration(member, options), download)
         parts[member] = cache.cached_split(builders[member], roots, split, image_size, resize)
     return _mixture(name, split, options, builders, parts, make=True)
 
 
-def find(
-    name: str,
-    split: str,
-    *,
-    data_dir: Optional[Path],
-    image_size: int,
-    resize: str = "antialias",
-    mask_dir: Optional[Path] = None,
-    stored_side: int = 0,
-) -> Optional[Split]:
-    """As `load`, but writes nothing: None if the split is not prepared at this size.
+def find(name: str, split: str, **options) -> Optional[Split]:
+    """As `load`, with its options but for `download`, and writes nothing: None if the split is not prepared at this size.
 
     Raises:
       UserError: a name is unknown.
     """
-    options = _options(name, split, data_dir, image_size, resize, mask_dir, stored_side)
+    checked = _options(name, split, **options)
     builders, parts = {}, {}
     for member in members(name):
-        prepared = storage.find(
-            _DATASETS[member], options.data_dir, _prepared_size(member, options), resize, options.mask_dir)
-        part = prepared and cache.find_split(*prepared, split, image_size, resize)
+        prepared = storage.find(_DATASETS[member], checked.data_dir, _configuration(member, checked))
+        part = prepared and cache.find_split(*prepared, split, checked.image_size, checked.resize)
         if not part:
             return None
         builders[member], parts[member] = prepared[0], part
-    return _mixture(name, split, options, builders, parts, make=False)
+    return _mixture(name, split, checked, builders, parts, make=False)
 
 
 def find_builder(name: str, **options) -> Optional[PictureBuilder]:
     """The builder of one data set, not a mixture, if it is prepared; options as for `find`."""
     checked = _options(name, "train", **options)
-    prepared = storage.find(
-        _DATASETS[name], checked.data_dir, _prepared_size(name, checked), checked.resize, checked.mask_dir)
+    prepared = storage.find(_DATASETS[name], checked.data_dir, _configuration(name, checked))
     return prepared and prepared[0]
 
 
-def _prepared_size(member: str, options: _Options) -> int:
+def _configuration(member: str, options: _Options) -> Optional[tfds.core.BuilderConfig]:
     """Generated pictures are drawn at their size; photographs may be kept larger."""
-    return options.stored_side if issubclass(_DATASETS[member], PhotographBuilder) else options.image_size
+    dataset = _DATASETS[member]
+    size = options.stored_side if issubclass(dataset, PhotographBuilder) else options.image_size
+    return dataset.configuration(size, options.resize, options.mask_dir)

@@ -150,17 +150,13 @@ def _sources(dataset: Type[PictureBuilder], data_dir: Optional[pathlib.Path]) ->
 
 
 def find(
-    dataset: Type[PictureBuilder],
-    data_dir: Optional[pathlib.Path],
-    image_size: int,
-    resize: str = "antialias",
-    mask_dir: Optional[pathlib.Path] = None,
+    dataset: Type[PictureBuilder], data_dir: Optional[pathlib.Path], config: Optional[tfds.core.BuilderConfig]
 ) -> Optional[Prepared]:
     """As `prepare`, but None if it is not prepared."""
     sources = _sources(dataset, data_dir)
     candidates = roots(data_dir, sources)
     for position, root in enumerate(candidates):
-        builder = dataset.at_size(root, image_size, resize, mask_dir)
+        builder = dataset.configured(root, config)
         if _is_ready(builder, sources):
             return builder, candidates[position:]
     return None
@@ -169,9 +165,7 @@ def find(
 def prepare(
     dataset: Type[PictureBuilder],
     data_dir: Optional[pathlib.Path],
-    image_size: int,
-    resize: str = "antialias",
-    mask_dir: Optional[pathlib.Path] = None,
+    config: Optional[tfds.core.BuilderConfig],
     download: bool = False,
 ) -> Prepared:
     """A builder whose data is prepared; instant if it was before.
@@ -179,9 +173,7 @@ def prepare(
     Args:
       dataset: the class of the builder.
       data_dir: folder of the archives, and of the prepared data if it is writable.
-      image_size: side of the pictures of a generated data set, short side of those that are kept reduced.
-      resize: how the latter are reduced.
-      mask_dir: folder of masks, for a data set that takes such.
+      config: from the class's `configuration`.
       download: whether to download files that are missing, as far as a host is known.
 
     Returns:
@@ -193,7 +185,7 @@ def prepare(
     """
     if data_dir is not None and data_dir.exists() and not data_dir.is_dir():
         raise UserError(f"--data_dir={data_dir} is a file: name the folder that holds the data.")
-    found = find(dataset, data_dir, image_size, resize, mask_dir)
+    found = find(dataset, data_dir, config)
     if found:
         return found
     sources = _sources(dataset, data_dir)
@@ -207,14 +199,14 @@ def prepare(
         sources = dataset.SOURCES.fullest(root if data_dir is None else data_dir)
     # The archives may lie in the root itself.
     with writing_to(root / dataset.name), exclusive(root):
-        builder = dataset.at_size(root, image_size, resize, mask_dir)
+        builder = dataset.configured(root, config)
         if not _is_ready(builder, sources):  # It is, if another process prepared it meanwhile.
             _remove_leftovers(builder)
-            builder = dataset.at_size(root, image_size, resize, mask_dir)
+            builder = dataset.configured(root, config)
             tfds.disable_progress_bar()  # Builders have one of their own, which suits log files too.
-            config = tfds.download.DownloadConfig(manual_dir=sources, try_download_gcs=False)
+            archives = tfds.download.DownloadConfig(manual_dir=sources, try_download_gcs=False)
             logging.info("Preparing %s in %s.", builder.name, builder.data_path)
             # What TFDS prints, of downloads that are none and unknown sizes, would stand among a command's results.
             with _no_empty_downloads(root), contextlib.redirect_stdout(io.StringIO()):
-                builder.download_and_prepare(download_config=config)
+                builder.download_and_prepare(download_config=archives)
     return builder, candidates[candidates.index(root) :]

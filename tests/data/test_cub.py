@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from redo_tf.data import cub, load, storage
+from redo_tf.data.builder import short_side
 from redo_tf.errors import UserError
 from small_archives import encode_picture
 
@@ -90,12 +91,12 @@ def test_one_resize_from_the_published_pixels(small_cub, resize):
 
 
 def test_prepared_pictures_are_no_larger_than_needed(small_cub):
-    builder, _ = storage.prepare(cub.Cub, small_cub.folder, 16)
+    builder, _ = storage.prepare(cub.Cub, small_cub.folder, short_side(16))
     for example in builder.as_dataset(split="train").as_numpy_iterator():
         assert example["image"].shape == (16, 21, 3) and example["mask"].shape == (16, 21)
-    assert storage.prepare(cub.Cub, small_cub.folder, 64)[0].info.splits["train"].num_examples == 20  # Not enlarged:
-    example = next(iter(storage.prepare(cub.Cub, small_cub.folder, 64)[0].as_dataset(split="train")))
-    assert example["image"].shape == (30, 40, 3)
+    builder, _ = storage.prepare(cub.Cub, small_cub.folder, short_side(64))
+    assert builder.info.splits["train"].num_examples == 20
+    assert next(iter(builder.as_dataset(split="train")))["image"].shape == (30, 40, 3)  # Not enlarged.
 
 
 def test_missing_archives_are_named(small_cub):

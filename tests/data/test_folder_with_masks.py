@@ -13,6 +13,7 @@ from own_photos import HALF, NAMES, labelled, load_all, save
 from redo_tf import curves
 from redo_tf.config import Config
 from redo_tf.data import folder, load
+from redo_tf.data.builder import short_side
 from redo_tf.errors import UserError
 from redo_tf.metrics import SCORES
 from redo_tf.photos.drawing import write_files
@@ -168,7 +169,7 @@ def test_what_was_segmented_into_the_folder_is_neither_picture_nor_mask(photos):
 
 
 def test_results_among_the_pictures_do_not_have_them_prepared_again(photos):
-    builder = folder.Folder.at_size(photos, 32)
+    builder = folder.Folder.configured(photos, short_side(32))
     before = builder.fingerprint(photos)
     write_files(np.full([4, 4, 2], 0.5, np.float32), (32, 40), "", {"mask": str(photos / "00_mask.png")})
     assert builder.fingerprint(photos) == before
@@ -210,7 +211,7 @@ def test_masks_that_are_taken_away_are_gone(photos):
 
 
 def test_runs_and_figures_among_the_pictures_are_none(photos):
-    before = folder.Folder.at_size(photos, 32).fingerprint(photos)
+    before = folder.Folder.configured(photos, short_side(32)).fingerprint(photos)
     run = Workdir(str(photos / "runs" / "folder"))
     with run.claim(Config(), restart=False):
         pass
@@ -220,7 +221,7 @@ def test_runs_and_figures_among_the_pictures_are_none(photos):
     scores = figure.summarize([{"labels": 5, "scoring": dict.fromkeys(SCORES, 0.5)}])
     (photos / "supervised.png").write_bytes(figure.plot(scores, None, "title"))
     (photos / "curves.png").write_bytes(curves.plot({"a": [{"restarts": 0, "step": 5, "val/region_sizes": [0.7, 0.3]}]}))
-    assert folder.Folder.at_size(photos, 32).fingerprint(photos) == before
+    assert folder.Folder.configured(photos, short_side(32)).fingerprint(photos) == before
     assert sorted(load_all(photos)[1]) == sorted(NAMES)
     save(photos / "masks.png")  # A person's own.
     assert "masks.png" in load_all(photos)[1]

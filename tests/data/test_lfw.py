@@ -114,7 +114,7 @@ def faces(real_data, tmp_path_factory):
 
 def test_real_archives(real_data, faces):
     """The published split, and masks compared with the part labels decoded here."""
-    builder, _ = storage.prepare(lfw.Lfw, faces, 250)
+    builder, _ = storage.prepare(lfw.Lfw, faces, None)
     assert {split: info.num_examples for split, info in builder.info.splits.items()} == lfw.PUBLISHED_SIZES
     val = _load(faces, "val", image_size=250)
     listed = [line.split()[1] for line in (real_data / "lfw/splits/val.txt").read_text().splitlines()]
