@@ -4,12 +4,35 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import functools
 import json
 import sys
-from typing import Any, Dict, Iterable, Optional, Tuple, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated, Any, Dict, Iterable, Literal, NamedTuple, Optional, Tuple, Type, Union, get_args, get_origin, get_type_hints)
 
 from redo_tf.errors import UserError
 from redo_tf.sizes import halvings
+
+STEP_LIMIT = 10**8  # Steps of one start stay below it, as it is in the numbers of checkpoints.
+
+
+class Range(NamedTuple):
+    """Inclusive bounds of a field; None is open."""
+    lowest: float
+    highest: Optional[float] = None
+
+    def holds(self, value: float) -> bool:
+        return self.lowest <= value and (self.highest is None or value <= self.highest)
+
+    def __str__(self) -> str:
+        return f"at least {self.lowest}" if self.highest is None else f"from {self.lowest} to {self.highest}"
+
+
+Whole = Annotated[int, Range(0)]
+Count = Annotated[int, Range(1)]
+Positive = Annotated[float, Range(1e-6)]
+NotNegative = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
 
 
 @dataclasses.dataclass
@@ -17,8 +40,8 @@ class DataConfig:
     """What is read: set, size, resize method."""
     dataset: str = "shapes"  # or several: lfw+flowers
     image_size: int = 128  # S, pixels; 32·2^k
-    resize: str = "antialias"  # antialias | nearest (the released code)
-    stored_side: int = 0  # short side at which photographs are prepared; 0: image_size
+    resize: Literal["antialias", "nearest"] = "antialias"  # nearest: the released code
+    stored_side: Whole = 0  # short side at which photographs are prepared; 0: image_size
     mask_dir: Optional[str] = None  # of the data set folder: where its masks are
     weights: Optional[Tuple[float, ...]] = None  # of a mixture: how often each set is drawn; None: by its size
     flip: bool = False  # mirror training pictures at random; not in the paper
@@ -27,17 +50,17 @@ class DataConfig:
 @dataclasses.dataclass
 class MaskNetworkConfig:
     """f."""
-    channels: int = 16
-    residual_blocks: int = 3
-    temperature: float = 1.0
-    pooling_windows: Optional[str] = "equal"  # equal (released code) | adaptive | None: no pyramid pooling
+    channels: Count = 16
+    residual_blocks: Whole = 3
+    temperature: Positive = 1.0
+    pooling_windows: Literal["equal", "adaptive", None] = "equal"  # equal: released code; None: no pyramid pooling
 
 
 @dataclasses.dataclass
 class GeneratorConfig:
     """G_k, one for each region."""
-    channels: int = 64  # the paper: 64 for LFW and c2-MNIST, 32 for Flowers and CUB
-    normalization: str = "instance"  # instance (released code) | batch (the paper's text)
+    channels: Count = 64  # the paper: 64 for LFW and c2-MNIST, 32 for Flowers and CUB
+    normalization: Literal["instance", "batch"] = "instance"  # instance: released code; batch: the paper's text
     attention: bool = True
 
 
@@ -51,11 +74,11 @@ class TrunkConfig:
 @dataclasses.dataclass
 class ModelConfig:
     """The four networks."""
-    regions: int = 2  # n
-    latent_size: int = 32  # d
-    # orthogonal (the paper's text) | released (that code's on a GPU, with PyTorch 1.0) | released_pytorch_1.2 (or later)
-    initialization: str = "orthogonal"
-    gain: float = 0.8  # of the orthogonal kernels
+    regions: Annotated[int, Range(2, 254)] = 2  # n
+    latent_size: Count = 32  # d
+    # orthogonal: the paper's text; released: that code's on a GPU, with PyTorch 1.0; released_pytorch_1.2: or later
+    initialization: Literal["orthogonal", "released", "released_pytorch_1.2"] = "orthogonal"
+    gain: Positive = 0.8  # of the orthogonal kernels
     mask_network: MaskNetworkConfig = dataclasses.field(default_factory=MaskNetworkConfig)
     generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)
     discriminator: TrunkConfig = dataclasses.field(default_factory=TrunkConfig)
@@ -65,124 +88,71 @@ class ModelConfig:
 @dataclasses.dataclass
 class ObjectiveConfig:
     """What is minimised."""
-    redraw: str = "all"  # all: every region of every image (released code) | one: a sampled region (Algorithm 1)
-    regions: str = "mean"  # of an image's fakes: mean (published) | worst (docs/learning.md); of `one` there is one
-    beta: float = 4.0  # sharpness of `worst`
-    recolour_steps: int = 0  # in which f sees pictures in random colours, half of them negatives; G, D and δ never do
-    lambda_z: float = 5.0  # λ_z, on the mean over the d components
-    lambda_border: float = 0.0  # λ_B, on the share of the border outside region 0; not in the paper
-    lambda_area: float = 0.0  # λ_A, on what each region lacks of `smallest_area`; not in the paper
-    smallest_area: float = 0.02  # a, share of a picture
+    # all: every region of every image (released code); one: a sampled region (Algorithm 1)
+    redraw: Literal["all", "one"] = "all"
+    # of an image's fakes, of which `one` has one. mean: published; worst: docs/learning.md
+    regions: Literal["mean", "worst"] = "mean"
+    beta: Positive = 4.0  # sharpness of `worst`
+    recolour_steps: Whole = 0  # in which f sees pictures in random colours, half of them negatives; G, D and δ never do
+    lambda_z: NotNegative = 5.0  # λ_z, on the mean over the d components
+    lambda_border: NotNegative = 0.0  # λ_B, on the share of the border outside region 0; not in the paper
+    lambda_area: NotNegative = 0.0  # λ_A, on what each region lacks of `smallest_area`; not in the paper
+    smallest_area: Annotated[float, Range(1e-6, 1)] = 0.02  # a, share of a picture
 
 
 @dataclasses.dataclass
 class OptimizerConfig:
     """Adam, one for each network."""
-    learning_rate: float = 1e-4  # G
-    encoder_learning_rate: float = 1e-4  # δ
-    discriminator_learning_rate: float = 1e-4  # D
-    mask_learning_rate: float = 1e-5  # f
-    mask_delay: int = 0  # f stays as it is for so many steps
-    mask_weight_decay: float = 1e-4  # L2 in the gradient, on f alone
-    beta_1: float = 0.0
-    beta_2: float = 0.9
-    epsilon: float = 1e-8
+    learning_rate: NotNegative = 1e-4  # G
+    encoder_learning_rate: NotNegative = 1e-4  # δ
+    discriminator_learning_rate: NotNegative = 1e-4  # D
+    mask_learning_rate: NotNegative = 1e-5  # f
+    mask_delay: Whole = 0  # f stays as it is for so many steps
+    mask_weight_decay: NotNegative = 1e-4  # L2 in the gradient, on f alone
+    beta_1: Annotated[float, Range(0, 0.999999)] = 0.0
+    beta_2: Annotated[float, Range(0, 0.999999)] = 0.9
+    epsilon: Annotated[float, Range(1e-12)] = 1e-8
 
 
 @dataclasses.dataclass
 class TrainConfig:
     """The run."""
-    steps: int = 40_000
-    batch_size: int = 25  # over all replicas; the released code has 20
+    steps: Annotated[int, Range(1, STEP_LIMIT - 1)] = 40_000
+    batch_size: Count = 25  # over all replicas; the released code has 20
     begin_with: Optional[str] = None  # folder of the run whose f is this one's at first, or several folders, with commas
-    begin_steps: int = 500  # in which f learns that run's masks if its picture size is another, or the mean of several runs'
-    precision: str = "float32"  # float32 | mixed_bfloat16
+    begin_steps: Count = 500  # in which f learns that run's masks if its picture size is another, or the mean of several runs'
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
     xla: bool = False  # XLA compiles the iteration, with other random numbers: for one GPU (docs/speed.md)
-    intra_op_threads: int = 0  # threads that one operation uses on a CPU; 0: TensorFlow's choice, all cores
-    shards: int = 1  # equal parts of a batch, over all replicas; each has its own statistics in batch normalization
-    mask_average: float = 0.0  # decay of the running average of f's weights that is evaluated and exported; 0: none
-    log_every: int = 50
-    eval_every: int = 500
-    sample_every: int = 500
-    checkpoint_every: int = 500
-    checkpoints_kept: int = 3
+    intra_op_threads: Whole = 0  # threads that one operation uses on a CPU; 0: TensorFlow's choice, all cores
+    shards: Count = 1  # equal parts of a batch, over all replicas; each has its own statistics in batch normalization
+    mask_average: Share = 0.0  # decay of the running average of f's weights that is evaluated and exported; 0: none
+    log_every: Count = 50
+    eval_every: Count = 500
+    sample_every: Count = 500
+    checkpoint_every: Count = 500
+    checkpoints_kept: Count = 3
 
 
 @dataclasses.dataclass
 class CollapseConfig:
     """When a run is begun anew because one region took (nearly) everything."""
-    smallest_region: float = 0.1  # mean soft area, on training and validation images alike; 0: not looked at
-    smallest_share: float = 0.0  # of validation's pixels, won by a region; a tint of everything wins none; 0: not looked at
-    share_from: int = 0  # step from which on shares are looked at: small objects win no pixels at first
-    last_step: int = 7000  # later collapses are reported, not restarted
-    restarts: int = 10  # at most
+    smallest_region: Share = 0.1  # mean soft area, on training and validation images alike; 0: not looked at
+    smallest_share: Share = 0.0  # of validation's pixels, won by a region; a tint of everything wins none; 0: not looked at
+    share_from: Whole = 0  # step from which on shares are looked at: small objects win no pixels at first
+    last_step: Whole = 7000  # later collapses are reported, not restarted
+    restarts: Whole = 10  # at most
 
 
 @dataclasses.dataclass
 class Config:
     """Everything a run is made of; written to WORKDIR/config.json."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     objective: ObjectiveConfig = dataclasses.field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     collapse: CollapseConfig = dataclasses.field(default_factory=CollapseConfig)
-
-
-STEP_LIMIT = 10**8  # Steps of one start stay below it, as it is in the numbers of checkpoints.
-CHOICES = {
-    "data.resize": ("antialias", "nearest"),
-    "model.mask_network.pooling_windows": ("equal", "adaptive", None),
-    "model.initialization": ("orthogonal", "released", "released_pytorch_1.2"),
-    "model.generator.normalization": ("instance", "batch"),
-    "objective.redraw": ("all", "one"),
-    "objective.regions": ("mean", "worst"),
-    "train.precision": ("float32", "mixed_bfloat16"),
-}
-# Inclusive bounds; None is open. Whatever is not named here may be any number of its type.
-BOUNDS = {
-    "seed": (0, 2**31 - 1),
-    "data.stored_side": (0, None),
-    "model.regions": (2, 254),
-    "model.latent_size": (1, None),
-    "model.gain": (1e-6, None),
-    "model.mask_network.channels": (1, None),
-    "model.mask_network.residual_blocks": (0, None),
-    "model.mask_network.temperature": (1e-6, None),
-    "model.generator.channels": (1, None),
-    "objective.beta": (1e-6, None),
-    "objective.lambda_z": (0, None),
-    "objective.lambda_border": (0, None),
-    "objective.lambda_area": (0, None),
-    "objective.smallest_area": (1e-6, 1),
-    "objective.recolour_steps": (0, None),
-    "optimizer.learning_rate": (0, None),
-    "optimizer.encoder_learning_rate": (0, None),
-    "optimizer.discriminator_learning_rate": (0, None),
-    "optimizer.mask_learning_rate": (0, None),
-    "optimizer.mask_delay": (0, None),
-    "optimizer.mask_weight_decay": (0, None),
-    "optimizer.beta_1": (0, 0.999999),
-    "optimizer.beta_2": (0, 0.999999),
-    "optimizer.epsilon": (1e-12, None),
-    "train.steps": (1, STEP_LIMIT - 1),
-    "train.batch_size": (1, None),
-    "train.begin_steps": (1, None),
-    "train.intra_op_threads": (0, None),
-    "train.shards": (1, None),
-    "train.mask_average": (0, 1),
-    "train.log_every": (1, None),
-    "train.eval_every": (1, None),
-    "train.sample_every": (1, None),
-    "train.checkpoint_every": (1, None),
-    "train.checkpoints_kept": (1, None),
-    "collapse.smallest_region": (0, 1),
-    "collapse.smallest_share": (0, 1),
-    "collapse.share_from": (0, None),
-    "collapse.last_step": (0, None),
-    "collapse.restarts": (0, None),
-}
 
 
 def flatten(config: Any, prefix: str = "") -> Dict[str, Any]:
@@ -192,6 +162,15 @@ def flatten(config: Any, prefix: str = "") -> Dict[str, Any]:
         value, name = getattr(config, field.name), prefix + field.name
         fields.update(flatten(value, name + ".") if dataclasses.is_dataclass(value) else {name: value})
     return fields
+
+
+@functools.lru_cache(maxsize=None)
+def types(section: Type = Config, prefix: str = "") -> Dict[str, Any]:
+    """Dotted name → declared type of every field: with its choices or bounds, where it has some."""
+    found = {}
+    for name, wanted in get_type_hints(section, include_extras=True).items():
+        found.update(types(wanted, f"{prefix}{name}.") if dataclasses.is_dataclass(wanted) else {prefix + name: wanted})
+    return found
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -205,6 +184,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def _typed(value: Any, wanted: Any, name: str) -> Any:
     """`value` as the field's type: whole numbers pass as float, lists as tuples; anything else is refused."""
     origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin is Annotated:
+        return _typed(value, arguments[0], name)
+    if origin is Literal:
+        return _typed(value, Optional[str] if None in arguments else str, name)
     if origin is Union:  # Optional
         return None if value is None else _typed(value, arguments[0], name)
     if origin is tuple and isinstance(value, (list, tuple)) and value:
@@ -233,7 +216,7 @@ def override(config: Config, name: str, value: Any) -> None:
     *path, field = name.split(".")
     for part in path:
         config = getattr(config, part)
-    setattr(config, field, _typed(value, get_type_hints(type(config))[field], name))
+    setattr(config, field, _typed(value, get_type_hints(type(config), include_extras=True)[field], name))
 
 
 def parse_assignment(assignment: str) -> Tuple[str, Any]:
@@ -255,10 +238,8 @@ def parse_assignment(assignment: str) -> Tuple[str, Any]:
 
 def _holds_word(name: str) -> bool:
     """Whether a field, by its dotted name, is of type str, so that a folder called 2024 is no number."""
-    wanted: Any = Config
-    for part in name.split("."):
-        wanted = get_type_hints(wanted).get(part) if dataclasses.is_dataclass(wanted) else None
-    return wanted is str or str in get_args(wanted)
+    wanted = types().get(name)
+    return wanted is str or get_origin(wanted) is Literal or str in get_args(wanted)
 
 
 def _strangers(config: Any, prefix: str = "") -> Iterable[str]:
@@ -279,14 +260,14 @@ def validate(config: Config) -> Config:
     """
     for name in _strangers(config):  # Recipes are Python: a misspelt field is a new attribute, types are unchecked.
         override(config, name, None)
+    wanted = types()
     for name, value in flatten(config).items():
         override(config, name, value)
-        if name in CHOICES and value not in CHOICES[name]:
-            raise UserError(f"{name} is one of {', '.join(map(str, CHOICES[name]))}, not {value!r}.")
-        lowest, highest = BOUNDS.get(name, (None, None))
-        if (lowest is not None and value < lowest) or (highest is not None and value > highest):
-            limits = f"at least {lowest}" if highest is None else f"from {lowest} to {highest}"
-            raise UserError(f"{name} is {limits}, not {value!r}.")
+        origin, arguments = get_origin(wanted[name]), get_args(wanted[name])
+        if origin is Literal and value not in arguments:
+            raise UserError(f"{name} is one of {', '.join(map(str, arguments))}, not {value!r}.")
+        if origin is Annotated and not arguments[1].holds(value):
+            raise UserError(f"{name} is {arguments[1]}, not {value!r}.")
     for name in ("model.discriminator.widths", "model.encoder.widths"):
         if min(flatten(config)[name]) < 1:
             raise UserError(f"{name} takes positive whole numbers, not {flatten(config)[name]}.")

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 
-from redo_tf.config import BOUNDS, CHOICES, Config, flatten, from_json, override, parse_assignment, to_json, validate
+from redo_tf.config import Config, flatten, from_json, override, parse_assignment, to_json, types, validate
 from redo_tf.errors import UserError
 
 
@@ -144,24 +145,23 @@ def test_the_defaults_are_valid():
     assert validate(Config()) == Config()
 
 
-def test_choices_and_bounds_are_of_fields_that_exist():
-    assert set(CHOICES) | set(BOUNDS) <= set(flatten(Config()))
+def arguments_of(kind):
+    return [(name, get_args(declared)) for name, declared in types().items() if get_origin(declared) is kind]
 
 
-@pytest.mark.parametrize("name", CHOICES)
-def test_a_choice_takes_each_of_its_words_and_no_other(name):
-    for word in CHOICES[name]:
+@pytest.mark.parametrize("name, words", arguments_of(Literal))
+def test_a_choice_takes_each_of_its_words_and_no_other(name, words):
+    for word in words:
         config = Config()
         override(config, name, word)
         validate(config)
     override(config, name, "other")
-    assert refusal(validate, config) == f"{name} is one of {', '.join(map(str, CHOICES[name]))}, not 'other'."
+    assert refusal(validate, config) == f"{name} is one of {', '.join(map(str, words))}, not 'other'."
 
 
-@pytest.mark.parametrize("name", BOUNDS)
-def test_a_bound_is_inclusive_and_holds(name):
-    lowest, highest = BOUNDS[name]
-    for bound, outside in ((lowest, -1), (highest, 1)):
+@pytest.mark.parametrize("name, declared", arguments_of(Annotated))
+def test_a_bound_is_inclusive_and_holds(name, declared):
+    for bound, outside in zip(declared[1], (-1, 1)):
         if bound is not None:
             config = Config()
             override(config, name, bound)
