@@ -32,7 +32,7 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
 
     Args:
       workdir: the run.
-      row: the evaluation that chose the network, from `segmenter.load_mask_network`.
+      row: the evaluation that chose the network, from `best.load_mask_network`.
       format: what it is exported to, `SavedModel` or `TFLite`.
       inputs, outputs: of its signatures, in words: names, types, shapes, ranges.
       details: more fields, of this format alone.

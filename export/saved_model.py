@@ -18,9 +18,9 @@ from absl import flags, logging
 
 from export import card, folders, serving, warmup
 from redo_tf import cli
+from redo_tf.best import load_mask_network
 from redo_tf.errors import UserError
 from redo_tf.files import write_text
-from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
 # Other commands have a flag of this name too, and one process may import them all.

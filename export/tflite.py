@@ -33,11 +33,11 @@ from export.float16 import halve_large_kernels
 from export.inference_graph import InferenceGraph, Precision
 from export.int8 import Int8, calibrate
 from redo_tf import cli, data
+from redo_tf.best import load_mask_network
 from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.models import MaskNetwork
-from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
 ANY_SIZE = "multiples of 4, at least 24"  # Pyramid pooling has six bins a side, and sees the picture at a quarter.

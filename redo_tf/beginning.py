@@ -16,6 +16,7 @@ from absl import logging
 from scipy.optimize import linear_sum_assignment
 
 from redo_tf import run_folders
+from redo_tf.best import load_mask_network
 from redo_tf.build import build_mask_network
 from redo_tf.config import Config
 from redo_tf.data.pipeline import training_batches
@@ -23,7 +24,6 @@ from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.pixels import to_model_range
 from redo_tf.progress import bar
-from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
 COMPARED = 64  # Pictures by which the regions of several runs are matched.

@@ -8,13 +8,12 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from redo_tf.best import best_checkpoint, load_mask_network
 from redo_tf.build import build_region_generators
-from redo_tf.checkpoints import Checkpoints
 from redo_tf.errors import UserError
 from redo_tf.models import compose
 from redo_tf.pixels import to_model_range, to_uint8
 from redo_tf.precision import layers_in
-from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
 BATCH = 8  # Pictures that are redrawn at a time: generators take much more memory than the mask network.
@@ -38,8 +37,8 @@ class Redrawer:
             for generator in self.generators:  # Creates its variables.
                 generator((tf.zeros([1, size, size, 1]), tf.zeros([1, self.latent_size])))
         # Both from one checkpoint: training that still goes on may have replaced the one that was just read.
-        best = Checkpoints(workdir.file("best"), 1, mask_network=self.mask_network, region_generators=self.generators)
-        if not best.restore_newest():
+        both = best_checkpoint(workdir, mask_network=self.mask_network, region_generators=self.generators)
+        if not both.restore_newest():
             raise UserError(f"{workdir.file('best')} was replaced while it was read: run the same command again.")
         images = tf.TensorSpec([None, size, size, 3], tf.uint8)
         masks = tf.TensorSpec([None, size, size, self.regions], tf.float32)

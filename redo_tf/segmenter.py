@@ -13,11 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from redo_tf import pretrained
-from redo_tf.build import build_mask_network
-from redo_tf.checkpoints import Checkpoints, restarts_and_step
+from redo_tf.best import load_mask_network
 from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
-from redo_tf.precision import layers_in
 from redo_tf.segmentation import Segmentation, fitted_size
 from redo_tf.workdir import Workdir
 
@@ -166,34 +164,6 @@ def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Se
     if pretrained.path(path):  # A folder of that name which is none of these, of pictures perhaps.
         return _TFLite(pretrained.path(path), interpreter)
     raise UserError(f"{path} holds neither a run (config.json) nor a SavedModel (saved_model.pb): check the path.")
-
-
-def load_mask_network(workdir: Workdir, precision: str = "float32") -> Tuple[tf.keras.Model, Dict[str, Any]]:
-    """The run's best mask network, and the evaluation that chose it.
-
-    Args:
-      precision: that it computes in; as exported, float32. Its variables are float32 in any case.
-
-    Raises:
-      UserError: there is no run, or it has not been evaluated yet, or its best checkpoint is damaged.
-    """
-    config = workdir.load_config()
-    with layers_in(precision):
-        network = build_mask_network(config.model)
-    best = Checkpoints(workdir.file("best"), 1, mask_network=network)
-    prefix = best.restore_newest()
-    if not prefix and best.prefixes():
-        raise UserError(f"{best.folder} is damaged, and no checkpoint in it can be read: bring it back from a copy, or go on "
-                        "training until the next best evaluation writes it anew.")
-    if not prefix:
-        raise UserError(f"{workdir.path} has no best/ checkpoint yet: train past train.eval_every="
-                        f"{config.train.eval_every} steps first.")
-    restarts, step = restarts_and_step(prefix)
-    rows = [row for row in workdir.metrics() if (row["restarts"], row["step"]) == (restarts, step)]
-    if not rows:
-        raise UserError(f"{workdir.file('metrics.jsonl')} lacks the evaluation at step {step} that best/ belongs to: "
-                        "go on training past the next evaluation.")
-    return network, rows[-1]
 
 
 def newest_version(path: str) -> Optional[int]:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from redo_tf import data, segmenter
 from redo_tf.areas import mean_areas, most_probable
+from redo_tf.best import load_mask_network
 from redo_tf.config import DataConfig
 from redo_tf.errors import UserError
 from redo_tf.evaluation import SegmentFunction, compile_segmenter
@@ -54,7 +55,7 @@ def of_run(workdir: Workdir, mask_dir: Optional[str] = None) -> Trained:
       UserError: there is no run, or it has not been evaluated yet, or its best checkpoint is damaged.
     """
     config = workdir.load_config(mask_dir)
-    network, row = segmenter.load_mask_network(workdir, config.train.precision)
+    network, row = load_mask_network(workdir, config.train.precision)
     return Trained(compile_segmenter(network, config.data.image_size), config.data, config.model.regions,
                    row["val/order"], row)
 

@@ -10,6 +10,7 @@ from absl import logging
 
 from redo_tf import collapse, data, history, schedule, writers
 from redo_tf.beginning import first_mask_weights
+from redo_tf.best import best_checkpoint
 from redo_tf.build import build_mask_network, build_model
 from redo_tf.checkpoints import Checkpoints, number
 from redo_tf.config import Config
@@ -86,8 +87,8 @@ class Trainer:
         self.checkpoints = Checkpoints(
             workdir.file("checkpoints"), config.train.checkpoints_kept, model=self.model, average=self.average,
             optimizers=self.optimizers, progress=self.progress, window=self.window)
-        self.best = Checkpoints(
-            workdir.file("best"), 1, mask_network=self.evaluated, region_generators=self.model.region_generators)
+        self.best = best_checkpoint(
+            workdir, mask_network=self.evaluated, region_generators=self.model.region_generators)
         self.writers = writers.Writers(workdir)
 
     @property

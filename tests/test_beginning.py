@@ -11,12 +11,12 @@ import tensorflow as tf
 
 import tiny
 from redo_tf import beginning
+from redo_tf.best import load_mask_network
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.errors import UserError
 from redo_tf.models import MaskNetwork
 from redo_tf.pixels import to_model_range
-from redo_tf.segmenter import load_mask_network
 from redo_tf.workdir import Workdir
 
 

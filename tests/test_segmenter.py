@@ -77,7 +77,7 @@ def test_a_damaged_tflite_file_is_told_before_an_interpreter_sees_it(tmp_path):
 @pytest.fixture
 def unevaluated(tmp_path, monkeypatch):
     """A run that has no checkpoint yet."""
-    monkeypatch.setattr("redo_tf.segmenter.build_mask_network", tiny.build_toy_mask_network)
+    monkeypatch.setattr("redo_tf.best.build_mask_network", tiny.build_toy_mask_network)
     (tmp_path / "config.json").write_text(to_json(tiny.config()))
     return tmp_path
 

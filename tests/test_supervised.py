@@ -16,9 +16,9 @@ from PIL import Image
 import prepared
 import tiny
 from redo_tf import data, supervised
+from redo_tf.best import load_mask_network
 from redo_tf.errors import UserError
 from redo_tf.evaluation import compile_segmenter, score
-from redo_tf.segmenter import load_mask_network
 from redo_tf.supervision.training import Settings
 from redo_tf.workdir import Workdir
 

@@ -39,9 +39,10 @@ def test_a_run_is_scored_in_the_precision_of_its_training_and_used_in_float32(fi
     config = json.loads((run / "config.json").read_text())
     config["train"]["precision"] = "mixed_bfloat16"
     (run / "config.json").write_text(json.dumps(config))
-    loaded, load = [], segmenter.load_mask_network
-    monkeypatch.setattr(
-        segmenter, "load_mask_network", lambda *arguments: loaded.append(load(*arguments)) or loaded[-1])
+    loaded, load = [], trained.load_mask_network
+    for module in (trained, segmenter):
+        monkeypatch.setattr(
+            module, "load_mask_network", lambda *arguments: loaded.append(load(*arguments)) or loaded[-1])
     trained.of_run(Workdir(run))
     segmenter.load(str(run))
     for (network, _), dtype in zip(loaded, ["bfloat16", "float32"]):

@@ -103,7 +103,7 @@ def build_toy(config: ModelConfig, image_size: int) -> Redo:
 def use_toy_networks(monkeypatch) -> None:
     """Trainers get networks of one or two layers, which the compiled step is traced for in a second instead of ten."""
     monkeypatch.setattr("redo_tf.trainer.build_model", build_toy)
-    for module in ("trainer", "beginning", "segmenter"):
+    for module in ("trainer", "beginning", "best"):
         monkeypatch.setattr(f"redo_tf.{module}.build_mask_network", build_toy_mask_network)
 
 

@@ -16,11 +16,11 @@ from PIL import Image
 import tiny
 from loop import CLOCK, checkpoint_numbers, scalars
 from redo_tf.beginning import keeps_beginning
+from redo_tf.best import load_mask_network
 from redo_tf.errors import UserError
 from redo_tf.models import compose
 from redo_tf.pictures import blend_masks, colour_labels
 from redo_tf.pixels import to_model_range, to_uint8
-from redo_tf.segmenter import load_mask_network
 from redo_tf.signals import StopSignals
 
 FULL = ("train.mask_average=0.9", "objective.regions=worst", "train.checkpoints_kept=2")
@@ -208,7 +208,7 @@ def test_a_run_that_begins_with_anothers_mask_network_does_so_after_a_collapse_t
     for path in glob.glob(str(tmp_path / "stopped/checkpoints/*")):
         if "ckpt-100000000" not in path:  # As the restart left it.
             os.remove(path)
-    monkeypatch.setattr("redo_tf.segmenter.load_mask_network", None)
+    monkeypatch.setattr("redo_tf.beginning.load_mask_network", None)
     resumed = tiny.trainer(tmp_path / "stopped", *collapsing)
     resumed.run()
     tiny.assert_same_state(tiny.state(trainer), tiny.state(resumed))
