@@ -78,8 +78,7 @@ class Trainer:
             self.optimizers = build_optimizers(self.model, config.optimizer)
             # Part of every checkpoint, so that a resumed run goes on exactly where it was.
             self.progress = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in ("step", "restarts")}
-            self.progress.update({"best_iou": tf.Variable(-1.0, dtype=tf.float64, trainable=False),
-                                  "seconds": tf.Variable(0.0, dtype=tf.float64, trainable=False)})
+            self.progress["seconds"] = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.window = Window()
         self.step_function = TrainingStep(self.model, self.average, self.optimizers, config, self.strategy)
         self.segment = compile_segmenter(self.evaluated, size, config.train.xla)
@@ -146,7 +145,6 @@ class Trainer:
     def _begin_anew(self) -> None:
         """Fresh weights under a new seed, in the same variables, so that nothing is traced again."""
         restarts = self._progress("restarts") + 1
-        seconds = self._progress("seconds")
         fresh = self._fresh_model(restarts)
         for old, new in zip(self._model_variables(self.model), self._model_variables(fresh)):
             old.assign(new)
@@ -155,8 +153,8 @@ class Trainer:
                 variable.assign(tf.zeros_like(variable))
         if self.average:
             self.average.set_weights(self.model.mask_network.get_weights())
-        for name, value in (("step", 0), ("restarts", restarts), ("best_iou", -1.0), ("seconds", seconds)):
-            self.progress[name].assign(value)
+        self.progress["step"].assign(0)
+        self.progress["restarts"].assign(restarts)
         self._save()
 
     # ------------------------------------------------------------------------------------ one run of iterations
@@ -251,11 +249,8 @@ class Trainer:
         self.workdir.append_metrics(row)
         self.writers.scalars({name: value for name, value in row.items()
                               if name.startswith("val/") and not name.startswith("val/order")}, step)
-        # Where no evaluation had masks there is nothing to select by: the newest is kept.
-        best_iou = self._progress("best_iou")
-        best = results["iou"] > best_iou if "iou" in results else best_iou < 0
+        best = history.best(self._rows())["step"] == step
         if best:
-            self.progress["best_iou"].assign(results.get("iou", -1.0))
             self.best.save(self._number())
         return row, best
 
@@ -284,8 +279,12 @@ class Trainer:
 
     def _order(self) -> List[int]:
         """The regions in the labels' order, background first, as the last evaluation found it."""
-        rows = history.of_start(self.workdir.metrics(), self._progress("restarts"))
+        rows = self._rows()
         return rows[-1]["val/order"] if rows else list(range(self.model.regions))
+
+    def _rows(self) -> List[Dict[str, Any]]:
+        """The evaluations of this start."""
+        return history.of_start(self.workdir.metrics(), self._progress("restarts"))
 
     def _redraw(self, images, latents):
         images = to_model_range(images)
@@ -299,8 +298,7 @@ class Trainer:
         return number(self._progress("restarts"), self._progress("step"))
 
     def _summary(self) -> Dict[str, Any]:
-        restarts = self._progress("restarts")
-        rows = history.of_start(self.workdir.metrics(), restarts)
+        rows = self._rows()
         if not rows:
             raise UserError(f"The run stands at step {self._progress('step')}, past train.steps={self.config.train.steps}, "
                             "and was never evaluated: raise train.steps to go on.")
