@@ -77,15 +77,15 @@ class Trainer:
             self.average = self._new_average() if config.train.mask_average else None
             self.optimizers = build_optimizers(self.model, config.optimizer)
             # Part of every checkpoint, so that a resumed run goes on exactly where it was.
-            self.progress = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in ("step", "restarts")}
-            self.progress["seconds"] = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+            self.counters = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in ("step", "restarts")}
+            self.counters["seconds"] = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.window = Window()
         self.step_function = TrainingStep(self.model, self.average, self.optimizers, config, self.strategy)
         self.segment = compile_segmenter(self.evaluated, size, config.train.xla)
         self.redraw = tf.function(self._redraw, reduce_retracing=True, jit_compile=config.train.xla or None)
         self.checkpoints = Checkpoints(
             workdir.file("checkpoints"), config.train.checkpoints_kept, model=self.model, average=self.average,
-            optimizers=self.optimizers, progress=self.progress, window=self.window)
+            optimizers=self.optimizers, progress=self.counters, window=self.window)
         self.best = best_checkpoint(
             workdir, mask_network=self.evaluated, region_generators=self.model.region_generators)
         self.writers = writers.Writers(workdir)
@@ -107,7 +107,7 @@ class Trainer:
             the disk is full.
         """
         self._resume()
-        if self._progress("step") < self.config.train.steps:
+        if self._count("step") < self.config.train.steps:
             self.workdir.remove_summary()
         try:
             with StopSignals() as signals:
@@ -128,7 +128,7 @@ class Trainer:
             self.workdir.check_kept()
             if self.checkpoints.prefixes():
                 raise self.workdir.lost(self.workdir.metrics())
-        step, restarts = self._progress("step"), self._progress("restarts")
+        step, restarts = self._count("step"), self._count("restarts")
         self.workdir.forget_metrics_after(restarts, step if prefix else -1)
         if prefix:
             self.checkpoints.sweep(prefix)
@@ -144,7 +144,7 @@ class Trainer:
 
     def _begin_anew(self) -> None:
         """Fresh weights under a new seed, in the same variables, so that nothing is traced again."""
-        restarts = self._progress("restarts") + 1
+        restarts = self._count("restarts") + 1
         fresh = self._fresh_model(restarts)
         for old, new in zip(self._model_variables(self.model), self._model_variables(fresh)):
             old.assign(new)
@@ -153,8 +153,8 @@ class Trainer:
                 variable.assign(tf.zeros_like(variable))
         if self.average:
             self.average.set_weights(self.model.mask_network.get_weights())
-        self.progress["step"].assign(0)
-        self.progress["restarts"].assign(restarts)
+        self.counters["step"].assign(0)
+        self.counters["restarts"].assign(restarts)
         self._save()
 
     # ------------------------------------------------------------------------------------ one run of iterations
@@ -162,33 +162,33 @@ class Trainer:
     def _train(self, signals: StopSignals) -> bool:
         """Iterates from the current step on; whether it came to the end, or else has collapsed and should begin anew."""
         config = self.config.train
-        step, restarts = self._progress("step"), self._progress("restarts")
+        step, restarts = self._count("step"), self._count("restarts")
         seed = self.seed(restarts)
         batches = iter(self.strategy.experimental_distribute_dataset(training_batches(
             self.train.images, batch_size=config.batch_size, seed=seed, start_step=step, flip=self.config.data.flip,
             parts=self.train.parts, weights=self.config.data.weights)))
         pending: List[Dict[str, tf.Tensor]] = []  # Of the iterations since the last fetch.
         clock, traced = time.perf_counter(), False  # The first iteration is mostly tracing: fetched alone, not timed.
-        with bar(config.steps, self.config.data.dataset, initial=step) as progress:
+        with bar(config.steps, self.config.data.dataset, initial=step) as shown:
             while step < config.steps:
                 pending.append(self.step_function(next(batches), seed, step))
                 step += 1
-                progress.update()
+                shown.update()
                 stop = signals.received  # Read once: a signal during what follows counts after the next iteration.
                 due = schedule.due(config, step, stopping=stop is not None)
                 if traced and not due:
                     continue
                 means = self._account_for(pending, step, clock, timed=traced)
                 pending, traced = [], True
-                progress.set_postfix(D=f"{means['discriminator/total']:.2f}", G=f"{means['generator/adversarial']:.2f}",
-                                     Lz=f"{means['generator/information']:.2f}",
-                                     sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
+                shown.set_postfix(D=f"{means['discriminator/total']:.2f}", G=f"{means['generator/adversarial']:.2f}",
+                                  Lz=f"{means['generator/information']:.2f}",
+                                  sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
                 if "evaluate" in due:
                     with self.stopwatch.of("evaluations"):
                         row, best = self._evaluate(step, restarts)
                     if best:
                         due.add("save")  # Or else a run that is killed goes on from before the evaluation that best/ is of.
-                    progress.write(writers.line(row), file=progress.fp)
+                    shown.write(writers.line(row), file=shown.fp)
                     if row["collapsed"] and self._may_begin_anew(row):
                         return False
                 if "save" in due:
@@ -198,7 +198,8 @@ class Trainer:
                     with self.stopwatch.of("sample grids"):
                         self._write_samples(step)
                 if stop is not None and step < config.steps:
-                    raise Interrupted(f"Stopped and saved at step {step}: the same command (without --restart) continues.", stop)
+                    raise Interrupted(
+                        f"Stopped and saved at step {step}: the same command (without --restart) continues.", stop)
                 clock = time.perf_counter()
         return True
 
@@ -213,10 +214,10 @@ class Trainer:
             self.stopwatch.add("iterations", seconds, len(pending))
         else:
             self.stopwatch.add("start-up", time.perf_counter() - self.started)
-        self.progress["seconds"].assign_add(seconds)
-        self.progress["step"].assign(step)
+        self.counters["seconds"].assign_add(seconds)
+        self.counters["step"].assign(step)
         means = {name: values.mean(0) for name, values in fetched.items()}
-        self.writers.scalars({"restarts": self._progress("restarts"), **means}, step)
+        self.writers.scalars({"restarts": self._count("restarts"), **means}, step)
         return means
 
     def _fetch(self, pending: Sequence[Dict[str, tf.Tensor]], step: int) -> Dict[str, np.ndarray]:
@@ -242,7 +243,7 @@ class Trainer:
         images_per_second = self.window.iterations_per_second() * self.config.train.batch_size
         self.window.clear()
         row = {"step": step, "restarts": restarts, "seed": self.seed(restarts),
-               "seconds": round(self._progress("seconds"), 3), "images_per_second": round(images_per_second, 3),
+               "seconds": round(self._count("seconds"), 3), "images_per_second": round(images_per_second, 3),
                **{name: float(value) for name, value in means.items()}, "train/region_sizes": train_sizes,
                **{f"val/{name}": value for name, value in results.items()}}
         row["collapsed"] = collapse.fault(row, self.config.collapse) is not None
@@ -284,7 +285,7 @@ class Trainer:
 
     def _rows(self) -> List[Dict[str, Any]]:
         """The evaluations of this start."""
-        return history.of_start(self.workdir.metrics(), self._progress("restarts"))
+        return history.of_start(self.workdir.metrics(), self._count("restarts"))
 
     def _redraw(self, images, latents):
         images = to_model_range(images)
@@ -295,15 +296,15 @@ class Trainer:
         self.checkpoints.save(self._number())
 
     def _number(self) -> int:
-        return number(self._progress("restarts"), self._progress("step"))
+        return number(self._count("restarts"), self._count("step"))
 
     def _summary(self) -> Dict[str, Any]:
         rows = self._rows()
         if not rows:
-            raise UserError(f"The run stands at step {self._progress('step')}, past train.steps={self.config.train.steps}, "
+            raise UserError(f"The run stands at step {self._count('step')}, past train.steps={self.config.train.steps}, "
                             "and was never evaluated: raise train.steps to go on.")
-        return {"dataset": self.config.data.dataset, "steps": self._progress("step"),
-                "seconds": round(self._progress("seconds"), 1), **writers.summary(rows)}
+        return {"dataset": self.config.data.dataset, "steps": self._count("step"),
+                "seconds": round(self._count("seconds"), 1), **writers.summary(rows)}
 
     # ---------------------------------------------------------------------------------------------------- helpers
 
@@ -311,8 +312,8 @@ class Trainer:
         """The seed of the run after so many restarts: the configured one, then far away ones."""
         return (self.config.seed + 1_000_003 * restarts) % 2**31
 
-    def _progress(self, name: str):
-        return self.progress[name].numpy().item()
+    def _count(self, name: str):
+        return self.counters[name].numpy().item()
 
     def _fresh_model(self, restarts: int):
         tf.keras.utils.set_random_seed(self.seed(restarts))

@@ -69,8 +69,8 @@ def test_pictures_are_drawn_as_configured_from_the_step_that_is_reached(tmp_path
     trainer = tiny.trainer(tmp_path / "run", "data.flip=True", "seed=3")
     trainer.train = dataclasses.replace(trainer.train, parts=(10, 6))
     trainer.config.data.weights = (1.0, 3.0)
-    trainer.progress["step"].assign(4)
-    trainer.progress["restarts"].assign(2)
+    trainer.counters["step"].assign(4)
+    trainer.counters["restarts"].assign(2)
 
     class Drawn(Exception):
         pass
