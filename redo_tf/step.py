@@ -34,6 +34,7 @@ class TrainingStep:
                  strategy: tf.distribute.Strategy):
         self.model, self.average, self.optimizers, self.config = model, average, optimizers, config
         self.strategy = strategy
+        # Traced once, or with one sampled region twice for each region.
         self.compiled = tf.function(self._iteration, jit_compile=config.train.xla or None)
         self._next = (), None  # What the next iteration's seeds should be, and they themselves.
         self._one_step = tf.constant([0, 1], tf.int64)
@@ -68,10 +69,6 @@ class TrainingStep:
         if self.config.train.xla:
             self._next = (seed, step + 1), seeds + self._one_step
         return seeds
-
-    def traces(self) -> int:
-        """How often the step was traced: once, or with one sampled region twice for each region."""
-        return self.compiled.experimental_get_tracing_count()
 
     def _iteration(self, batch, seeds, region: Optional[int], parts: str) -> Metrics:
         """The `generator` update, the `discriminator` update or `both`; of one region, or of all where it is None."""

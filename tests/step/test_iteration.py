@@ -55,7 +55,7 @@ def test_the_discriminator_update_moves_only_the_discriminator(run):
 def test_a_step_is_traced_once_whatever_the_seed_the_step_and_the_pictures(run):
     for step, seed in ((0, 1), (1, 1), (2**33, 2), (3, 2**31 - 1)):
         run(step, seed)
-    assert run.step.traces() == 1
+    assert run.step.compiled.experimental_get_tracing_count() == 1
 
 
 def test_the_same_seed_and_step_give_the_same_iteration(run):
@@ -111,4 +111,4 @@ def test_one_sampled_region_moves_its_own_generator_alone():
     assert set.union(*chosen) == {"generator_0", "generator_1"} and all(len(names) == 1 for names in chosen)
     run.reset()
     assert [who_moves(step) for step in range(8)] == steps  # A function of seed and step.
-    assert run.step.traces() <= 4  # One for each region and update.
+    assert run.step.compiled.experimental_get_tracing_count() <= 4  # One for each region and update.

@@ -37,7 +37,7 @@ def test_two_replicas_with_half_batches_are_one_with_the_whole(run, two_replicas
         # Only the order of the gradients' sums differs: one rounding of the weights here. Later steps start from that,
         # and ReLUs, hinges and max pools near their corners may pass it on: ten times as much is allowed.
         assert_same_weights(pair.weights(), run.weights(), start, share=1e-4 if step == 0 else 1e-3)
-    assert pair.step.traces() == 1
+    assert pair.step.compiled.experimental_get_tracing_count() == 1
     for variable in [*pair.model.variables, *pair.average.variables]:
         replicas = two_replicas.experimental_local_results(variable)
         assert len(replicas) == 2

@@ -173,7 +173,7 @@ def test_a_finished_run_is_read_not_trained_again(finished, tmp_path):
 
 
 def test_the_step_is_traced_once(finished):
-    assert finished[0].step_function.traces() == 1
+    assert finished[0].step_function.compiled.experimental_get_tracing_count() == 1
 
 
 def test_a_restart_is_a_run_of_the_next_seed_in_the_same_graph(tmp_path):
@@ -184,7 +184,7 @@ def test_a_restart_is_a_run_of_the_next_seed_in_the_same_graph(tmp_path):
     trainer.run()
     assert [(row["restarts"], row["step"], row["seed"]) for row in trainer.workdir.metrics()] == [
         (0, 2, 0), (1, 2, 1_000_003), (1, 4, 1_000_003)]
-    assert trainer.step_function.traces() == 1
+    assert trainer.step_function.compiled.experimental_get_tracing_count() == 1
     straight = tiny.trainer(tmp_path / "straight", "seed=1000003", "train.steps=4", "train.eval_every=2",
                             "train.mask_average=0.9")
     straight.run()
