@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import redo_tf
 from redo_tf.environment import git_revision
+from redo_tf.files import find_json
 from redo_tf.metrics import SCORES
 from redo_tf.segmentation import label_names
 from redo_tf.workdir import Workdir
@@ -74,12 +75,7 @@ def build(workdir: Workdir, row: Mapping[str, Any], *, format: str, inputs: Mapp
 
 def is_card(path: str) -> bool:
     """Whether a file holds the card of an exported model."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and {"format", "regions", "image_size"} <= found.keys()
+    return {"format", "regions", "image_size"} <= (find_json(path) or {}).keys()
 
 
 def to_json(card: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from absl import flags
 
 from redo_tf import cli, data
 from redo_tf.evaluation import BATCH, evaluate
-from redo_tf.files import write_text
+from redo_tf.files import write_json
 from redo_tf.trained import Trained
 from redo_tf.trained_flags import trained_from_flags
 from redo_tf.workdir import Workdir
@@ -60,7 +60,7 @@ def main() -> None:
     network = trained_from_flags()
     results = evaluate_split(network, FLAGS.split, cli.DATA_DIR.value, FLAGS.batch_size)
     if cli.WORKDIR.value:  # First, as whoever reads what is printed may go away.
-        write_text(Workdir(cli.WORKDIR.value).file(f"evaluation_{FLAGS.split}.json"), json.dumps(results, indent=2) + "\n")
+        write_json(Workdir(cli.WORKDIR.value).file(f"evaluation_{FLAGS.split}.json"), results)
     print(table(results))
     print(json.dumps(results))
 

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import tempfile
-from typing import IO, Any, Callable, Dict, Iterator
+from typing import IO, Any, Callable, Dict, Iterator, Optional
 
 from absl import logging
 
@@ -62,6 +62,11 @@ def write_text(path: str, text: str) -> None:
     write_whole(path, text.encode("utf-8"))
 
 
+def write_json(path: str, value: Any) -> None:
+    """As `write_whole`, what JSON can hold, indented."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
 def open_to_others(path: str, mode: int) -> None:
     """Gives a file or folder this mode, less what the process's umask takes away."""
     umask = os.umask(0)
@@ -87,6 +92,16 @@ def read_json(path: str, advice: str) -> Dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path} is damaged: {advice}.")
     return value
+
+
+def find_json(path: str) -> Optional[Dict[str, Any]]:
+    """The JSON object in a file; None where there is none that can be read, as after a crash."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.evaluation import score
 from redo_tf.experiments import runs
-from redo_tf.files import read_json, write_text, write_whole
+from redo_tf.files import read_json, write_json, write_whole
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.supervision.figure import plot, summarize, table
 from redo_tf.supervision.pictures import divide, draw, take
@@ -83,7 +83,7 @@ def claim(folder: Workdir, config: Config, settings: Settings, pictures: Dict[st
         if changed:
             raise UserError(f"{folder.path} holds results of other settings: {'; '.join(changed[:3])}. "
                             "Choose another --workdir.")
-    write_text(path, json.dumps(wanted, indent=2) + "\n")
+    write_json(path, wanted)
 
 
 def reference_scores(path: str, config: Config, scoring: data.Split) -> Dict[str, Any]:
@@ -113,7 +113,7 @@ def trained(folder: Workdir, config: Config, settings: Settings, training: data.
         logging.info("%d masks, seed %d: trained already.", count, seed)
         return read_json(path, "remove it to have it trained again")
     result = train(config, settings, training, stopping, scoring, seed)
-    write_text(path, json.dumps(result, indent=2) + "\n")
+    write_json(path, result)
     logging.info("%d masks, seed %d: accuracy %.3f, IoU %.3f, after %d of %d steps.", count, seed,
                  result["scoring"]["accuracy"], result["scoring"]["iou"], result["best_step"], result["steps"])
     return result
@@ -152,9 +152,9 @@ def main() -> None:
     summary, level = summarize(results), reference and reference["scoring"]
     write_whole(folder.file("supervised.png"), plot(
         summary, level, f"{dataset}, {config.data.image_size}×{config.data.image_size}, {sizes['scoring']} pictures"))
-    write_text(folder.file("supervised.json"), json.dumps({
+    write_json(folder.file("supervised.json"), {
         "dataset": dataset, "std": "sample standard deviation (n - 1)", "summary": summary, "results": results,
-        "reference": reference, "pictures": sizes}, indent=2) + "\n")
+        "reference": reference, "pictures": sizes})
     print(table(summary, level))
     print(f"Written: {folder.file('supervised.png')}, {folder.file('supervised.json')}")
 

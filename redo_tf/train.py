@@ -10,7 +10,6 @@ data, 70 an internal error, 128 + signal when stopped by one (everything is save
 """
 from __future__ import annotations
 
-import json
 import os
 
 from absl import flags
@@ -18,7 +17,7 @@ from absl import flags
 import redo_tf
 from redo_tf import cli, data, environment
 from redo_tf.beginning import check_beginning, keeps_beginning
-from redo_tf.files import write_text
+from redo_tf.files import write_json
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.strategy import check_batch, default_strategy
 from redo_tf.trainer import Trainer
@@ -42,7 +41,7 @@ def main() -> None:
         check_beginning(config, workdir)
     with workdir.claim(config, FLAGS.restart, {split: pictures.fingerprint() for split, pictures in splits.items()}):
         trainer = Trainer(config, workdir, splits, strategy, redo_tf.STARTED)
-        write_text(workdir.file("environment.json"), json.dumps(environment.describe(), indent=2) + "\n")
+        write_json(workdir.file("environment.json"), environment.describe())
         summary = trainer.run()
     best = summary["best"]
     print(f"Finished {summary['steps']} steps in {summary['seconds']:.0f} s, {summary['restarts']} restart(s).")

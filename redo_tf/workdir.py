@@ -11,7 +11,7 @@ from absl import logging
 from redo_tf import config as configuration, run_folders
 from redo_tf.config import Config
 from redo_tf.errors import UserError
-from redo_tf.files import exclusive, write_text
+from redo_tf.files import exclusive, find_json, write_json, write_text
 
 # Fields that change how long a run goes on or what it writes, but no weight; they may differ when it is continued.
 FREE_FIELDS = ("train.steps", "train.log_every", "train.eval_every", "train.sample_every", "train.checkpoint_every",
@@ -81,7 +81,7 @@ class Workdir:
                       if len(kept) == len(changed) else "Choose")
             raise UserError(f"{self.path} holds a run of another configuration: {'; '.join(changed[:3])}{more}. "
                             f"{advice} another --workdir, or --restart to move that run aside and begin anew.")
-        there = self._read("pictures.json")
+        there = find_json(self.file("pictures.json")) or {}
         others = [f"{split}: {there[split]} there and {value} here" for split, value in (pictures or {}).items()
                   if there.get(split, value) != value]
         if others:
@@ -118,7 +118,7 @@ class Workdir:
                 self.check(config, pictures)
                 write_text(self.file("config.json"), configuration.to_json(config))
                 if pictures:
-                    write_text(self.file("pictures.json"), json.dumps(pictures, indent=2) + "\n")
+                    write_json(self.file("pictures.json"), pictures)
             except OSError as error:
                 raise UserError(f"The run cannot be written to {self.path} ({error.strerror}): "
                                 "choose another --workdir.") from error
@@ -197,17 +197,10 @@ class Workdir:
 
     def environment(self) -> Dict[str, str]:
         """What `environment.describe` noted when the run was last started; {} where nothing is noted."""
-        return self._read("environment.json")
-
-    def _read(self, name: str) -> Dict[str, str]:
-        try:
-            with open(self.file(name), encoding="utf-8") as file:
-                return json.load(file)
-        except (OSError, ValueError):
-            return {}
+        return find_json(self.file("environment.json")) or {}
 
     def write_summary(self, summary: Dict[str, Any]) -> None:
-        write_text(self.file("summary.json"), json.dumps(summary, indent=2) + "\n")
+        write_json(self.file("summary.json"), summary)
 
     def remove_summary(self) -> None:
         """Of a run that goes on: the file says that it has ended."""

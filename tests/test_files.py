@@ -144,3 +144,13 @@ def test_permissions_follow_the_umask(tmp_path, umask, expected):
 def test_text_is_written_as_utf_8(tmp_path):
     files.write_text(str(tmp_path / "file"), "L_z → 0")
     assert (tmp_path / "file").read_bytes() == "L_z → 0".encode("utf-8")
+
+
+def test_json_is_found_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.json"
+    assert files.find_json(str(path)) is None
+    files.write_json(str(path), {"L_z": [1, None]})
+    assert files.find_json(str(path)) == {"L_z": [1, None]}
+    for damaged in (b'{"L_z": [1,', b"\xff", b"[1]"):
+        path.write_bytes(damaged)
+        assert files.find_json(str(path)) is None

@@ -9,7 +9,6 @@ and ablations.json; without --workdir, in runs/ablations_DATASET.
 """
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
@@ -19,7 +18,7 @@ from redo_tf import cli, config as configuration, history, tables
 from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.experiments import runs
-from redo_tf.files import write_text
+from redo_tf.files import write_json, write_text
 from redo_tf.metrics import SCORES
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.workdir import Workdir
@@ -157,8 +156,8 @@ def main() -> None:
         results[name] = {"changes": described(name, recipe), "failed": name in failed, **found}
     text = table(results)
     write_text(folder.file("ablations.md"), text)
-    write_text(folder.file("ablations.json"), json.dumps({
-        "dataset": recipe.data.dataset, "results": results, "config": configuration.flatten(recipe)}, indent=2) + "\n")
+    write_json(folder.file("ablations.json"), {
+        "dataset": recipe.data.dataset, "results": results, "config": configuration.flatten(recipe)})
     print(text)
     print(f"Written: {folder.file('ablations.md')}, {folder.file('ablations.json')}")
     if failed:

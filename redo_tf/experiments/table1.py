@@ -10,7 +10,6 @@ Writes WORKDIR/table1.md and table1.json; without --workdir, in runs/table1_DATA
 """
 from __future__ import annotations
 
-import json
 from typing import Any, Dict, List
 
 from absl import flags
@@ -18,7 +17,7 @@ from absl import flags
 from redo_tf import cli, config as configuration, data, tables
 from redo_tf.config import Config
 from redo_tf.experiments import runs
-from redo_tf.files import write_text
+from redo_tf.files import write_json, write_text
 from redo_tf.metrics import SCORES
 from redo_tf.published import TABLE_1
 from redo_tf.recipe_flags import config_from_flags
@@ -86,10 +85,10 @@ def main() -> None:
     results = score_runs(config, folder)
     text = table(config.data.dataset, results)
     write_text(folder.file("table1.md"), text)
-    write_text(folder.file("table1.json"), json.dumps({
+    write_json(folder.file("table1.json"), {
         "dataset": config.data.dataset, "std": "sample standard deviation (n - 1)", "runs": results,
         "summary": summarize(results), "published": TABLE_1.get(config.data.dataset),
-        "config": configuration.flatten(config)}, indent=2) + "\n")
+        "config": configuration.flatten(config)})
     print(text)
     print(f"Written: {folder.file('table1.md')}, {folder.file('table1.json')}")
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import os
 import re
 from typing import Any, Dict, List, Optional, Tuple
@@ -14,6 +13,7 @@ from absl import logging
 from redo_tf import data, history, trained
 from redo_tf.config import Config
 from redo_tf.errors import UserError
+from redo_tf.files import find_json
 from redo_tf.metrics import SCORES
 from redo_tf.pictures import png
 from redo_tf.scored_masks import choose, draw, segment_split
@@ -107,7 +107,7 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
     if best and "val/iou" in best and ("val" not in scores or scores["val"].outdated):
         scores["val"] = Score("val", {key: best[f"val/{key}"] for key in SCORES}, None,
                               f"metrics.jsonl, step {best['step']}")
-    return Run(name, workdir.path, config, rows, _read_json(workdir.file("summary.json")),
+    return Run(name, workdir.path, config, rows, find_json(workdir.file("summary.json")),
                [scores[key] for key in data.SPLITS if key in scores], remark, _samples(workdir, rows, samples), masks,
                _sessions(workdir), workdir.environment())
 
@@ -118,7 +118,7 @@ def _recorded_scores(workdir: Workdir, rows: List[Dict[str, Any]]) -> Dict[str, 
     kept = best and (best["restarts"], best["step"])
     for split in data.SPLITS:
         name = f"evaluation_{split}.json"
-        results = _read_json(workdir.file(name))
+        results = find_json(workdir.file(name))
         if results and all(key in results for key in SCORES):
             outdated = (results.get("restarts"), results.get("step")) != kept
             scores[split] = Score(split, {key: results[key] for key in SCORES}, results.get("pictures"),
@@ -153,12 +153,3 @@ def _sessions(workdir: Workdir) -> List[Tuple[datetime.datetime, str]]:
     matches = (re.fullmatch(r"events\.out\.tfevents\.(\d+)\.(.+)\.\d+\.\d+\.v2", name) for name in names)
     return sorted((datetime.datetime.fromtimestamp(int(match.group(1)), datetime.timezone.utc), match.group(2))
                   for match in matches if match)
-
-
-def _read_json(path: str) -> Optional[Dict[str, Any]]:
-    """None where there is no such file, or one cut off by a crash."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (FileNotFoundError, ValueError):
-        return None
