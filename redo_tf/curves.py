@@ -16,7 +16,7 @@ from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.history import Row, starts
 from redo_tf.pictures import figure_png
-from redo_tf.workdir import Workdir, names_of
+from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", None, "Folders of runs, separated by commas.")
@@ -55,7 +55,7 @@ def main() -> None:
     if not folders:
         raise UserError("Which runs? Give their folders as --runs=A,B,…")
     runs = {}
-    for path, name in zip(folders, names_of(folders)):
+    for path, name in zip(folders, run_folders.names_of(folders)):
         rows = Workdir(path).metrics()
         if not rows:
             raise UserError(f"{path} has no metrics.jsonl with an evaluation in it.")

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import tempfile
-from typing import IO, Any, Callable, Dict, Iterator, Optional
+from typing import IO, Any, Dict, Iterator, Optional
 
 from absl import logging
 
@@ -105,14 +105,18 @@ def find_json(path: str) -> Optional[Dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def exclusive(folder: str, busy: Callable[[], None]) -> Iterator[None]:
+def exclusive(folder: str, refusal: str, wait: bool = False) -> Iterator[None]:
     """Keeps other processes that ask from writing to a folder; the lock goes when the process does.
 
     Where the file system has no locks none is taken, and a warning is logged.
 
     Args:
       folder: that is there and may be written to.
-      busy: called when another process writes there; raises, or returns in order to wait.
+      refusal: what a person is told when another process writes there.
+      wait: for that process, having logged so.
+
+    Raises:
+      UserError: another process writes there, and is not waited for.
     """
     path = os.path.join(folder, ".redo_lock")
     try:
@@ -123,15 +127,17 @@ def exclusive(folder: str, busy: Callable[[], None]) -> Iterator[None]:
         handle = os.open(path, os.O_RDONLY)  # Another person's, in a folder that several share: it can be locked all the same.
     with os.fdopen(handle) as lock:
         if fcntl:
-            _lock(lock, folder, busy)
+            _lock(lock, folder, refusal, wait)
         yield
 
 
-def _lock(lock: IO, folder: str, busy: Callable[[], None]) -> None:
+def _lock(lock: IO, folder: str, refusal: str, wait: bool) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        busy()
+        if not wait:
+            raise UserError(refusal) from None
+        logging.info("%s", refusal)
         fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
         if error.errno not in _NO_LOCKS:

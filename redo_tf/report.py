@@ -16,7 +16,7 @@ from redo_tf.errors import UserError
 from redo_tf.files import write_text
 from redo_tf.reporting.facts import gather
 from redo_tf.reporting.page import page
-from redo_tf.workdir import Workdir, names_of
+from redo_tf.workdir import Workdir
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "report.html", "File to write.", allow_override=True)
@@ -30,7 +30,7 @@ def main() -> None:
     if not paths:
         raise UserError("Which run? Give its folder as --workdir=…, several separated by commas.")
     runs = [gather(Workdir(path), name, FLAGS.split, cli.DATA_DIR.value, cli.MASK_DIR.value, FLAGS.samples)
-            for path, name in zip(paths, names_of(paths))]
+            for path, name in zip(paths, run_folders.names_of(paths))]
     write_text(FLAGS.output, page(runs, environment.describe()))
     print(f"Report: {FLAGS.output}")
 

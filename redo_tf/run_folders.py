@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 
 def split(text: str) -> List[str]:
@@ -17,3 +17,9 @@ def same(one: Optional[str], other: Optional[str]) -> bool:
     if one is None or other is None:
         return one == other
     return any(list(map(path, split(one))) == list(map(path, split(other))) for path in (os.path.normpath, os.path.abspath))
+
+
+def names_of(paths: Sequence[str]) -> List[str]:
+    """The folders' own names where these tell them apart, otherwise the paths."""
+    names = [os.path.basename(os.path.abspath(path)) for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)

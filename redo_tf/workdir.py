@@ -130,9 +130,8 @@ class Workdir:
         Raises:
           UserError: another one does.
         """
-        def busy():
-            raise UserError(f"Another process is training in {self.path}: wait for it, or choose another --workdir.")
-        return exclusive(self.path, busy)
+        return exclusive(
+            self.path, f"Another process is training in {self.path}: wait for it, or choose another --workdir.")
 
     def has_begun(self) -> bool:
         """Whether there is more than the configuration, which is all that a mistaken first command leaves."""
@@ -209,9 +208,3 @@ class Workdir:
 
     def _write_metrics(self, rows: List[Dict[str, Any]]) -> None:
         write_text(self.file("metrics.jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
-
-
-def names_of(paths: Sequence[str]) -> List[str]:
-    """The folders' own names where these tell them apart, otherwise the paths."""
-    names = [os.path.basename(os.path.abspath(path)) for path in paths]
-    return names if len(set(names)) == len(names) else list(paths)

@@ -8,6 +8,7 @@ import stat
 import pytest
 
 from redo_tf import files
+from redo_tf.errors import UserError
 
 
 @pytest.mark.parametrize("broken", ["fsync", "replace", "chmod"])
@@ -73,14 +74,8 @@ def test_another_person_s_lock_locks_too(tmp_path, monkeypatch):
         return opened(path, mode, *rest)
     opened = os.open
     monkeypatch.setattr(files.os, "open", open_to_read_alone)
-
-    class Busy(Exception):
-        pass
-
-    def busy():
-        raise Busy
-    with files.exclusive(str(tmp_path), busy), pytest.raises(Busy):
-        with files.exclusive(str(tmp_path), busy):
+    with files.exclusive(str(tmp_path), "Taken."), pytest.raises(UserError, match="^Taken.$"):
+        with files.exclusive(str(tmp_path), "Taken."):
             pass
 
 
@@ -89,7 +84,7 @@ def test_a_folder_that_may_not_be_written_to_is_told_as_such(tmp_path, monkeypat
         raise PermissionError(errno.EACCES, "Permission denied", path)
     monkeypatch.setattr(files.os, "open", refuse)
     with pytest.raises(PermissionError):
-        with files.exclusive(str(tmp_path), lambda: None):
+        with files.exclusive(str(tmp_path), "Taken."):
             pass
 
 
@@ -100,7 +95,7 @@ def test_where_a_file_system_has_no_locks_a_folder_is_written_to_with_one_warnin
     monkeypatch.setattr(files.fcntl, "flock", none)
     entered = 0
     for _ in range(2):
-        with files.exclusive(str(tmp_path), pytest.fail):
+        with files.exclusive(str(tmp_path), "Taken."):
             entered += 1
     assert entered == 2
     assert [record.getMessage() for record in caplog.records] == [
@@ -112,7 +107,7 @@ def test_other_errors_of_locking_are_told(tmp_path, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
     monkeypatch.setattr(files.fcntl, "flock", fail)
     with pytest.raises(OSError, match="Input/output error"):
-        with files.exclusive(str(tmp_path), pytest.fail):
+        with files.exclusive(str(tmp_path), "Taken."):
             pass
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from redo_tf.run_folders import split
+from redo_tf.run_folders import names_of, split
 
 
 @pytest.mark.parametrize("text, folders", [
@@ -18,3 +18,8 @@ def test_a_folder_that_is_there_may_have_commas_in_its_path(tmp_path):
     assert split(f"{path}") == [f"{tmp_path}/lr=1", "seed=2/run"]
     path.mkdir(parents=True)
     assert split(f"{path}") == [f"{path}"]
+
+
+def test_runs_go_by_their_folders_names_where_these_tell_them_apart():
+    assert names_of(["runs/a", "runs/b/"]) == ["a", "b"]
+    assert names_of(["one/a", "two/a"]) == ["one/a", "two/a"]

@@ -8,7 +8,7 @@ import pytest
 
 from redo_tf.config import Config, to_json
 from redo_tf.errors import UserError
-from redo_tf.workdir import FREE_FIELDS, Workdir, names_of
+from redo_tf.workdir import FREE_FIELDS, Workdir
 from redo_tf.config import flatten, override
 
 
@@ -328,8 +328,3 @@ def test_what_was_written_after_the_checkpoint_is_forgotten(tmp_path, restarts, 
 def test_the_summary_is_json(tmp_path):
     Workdir(str(tmp_path)).write_summary({"steps": 3, "best": {"val/iou": 0.5}})
     assert json.loads((tmp_path / "summary.json").read_text()) == {"steps": 3, "best": {"val/iou": 0.5}}
-
-
-def test_runs_go_by_their_folders_names_where_these_tell_them_apart():
-    assert names_of(["runs/a", "runs/b/"]) == ["a", "b"]
-    assert names_of(["one/a", "two/a"]) == ["one/a", "two/a"]

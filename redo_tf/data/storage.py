@@ -79,8 +79,7 @@ def first_writable(folders: Sequence[pathlib.Path], subfolder: str = "") -> path
 
 def exclusive(folder: pathlib.Path) -> ContextManager[None]:
     """Lets one process at a time prepare data in a folder; the others wait."""
-    return files.exclusive(
-        str(folder), lambda: logging.info("Waiting for another process that prepares data in %s.", folder))
+    return files.exclusive(str(folder), f"Waiting for another process that prepares data in {folder}.", wait=True)
 
 
 def _lies_in(path: Union[str, bytes], folder: pathlib.Path) -> bool:

@@ -88,7 +88,8 @@ def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kind
     if os.path.lexists(output) and not os.path.isdir(output):
         raise UserError(f"--output={output} is a file: name a folder.")
     os.makedirs(output, exist_ok=True)
-    with exclusive(output, lambda: _busy(output)), contextlib.closing(Index(output)) as index:
+    alone = exclusive(output, f"Another process is segmenting into {output}: wait for it, or choose another --output.")
+    with alone, contextlib.closing(Index(output)) as index:
         files = {picture: {kind: f"{picture.name}_{kind}.png" for kind in kinds} for picture in pictures}
         model = os.path.abspath(segmenter.path)
         _follow_links(index, pictures, files)
@@ -219,7 +220,3 @@ def _masks(segmenter: Segmenter, batch: List[_Fitted]) -> np.ndarray:
 
 def _failure(picture: Picture, error: PictureError) -> Dict[str, Any]:
     return {"input": picture.path, "error": str(error)}
-
-
-def _busy(folder: str) -> None:
-    raise UserError(f"Another process is segmenting into {folder}: wait for it, or choose another --output.")
