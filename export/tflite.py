@@ -52,7 +52,7 @@ CALIBRATION_PICTURES, CALIBRATION_BATCH = 256, 8
 
 
 def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bool = False,
-           data_dir: Optional[str] = None, mask_dir: Optional[str] = None) -> None:
+           data_dir: Optional[str] = None) -> None:
     """Writes PATH, a .tflite file, and its card beside it, each whole and neither before both are on the disk.
 
     Args:
@@ -60,7 +60,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
       path: ends in .tflite.
       quantize: none | float16 | dynamic | int8.
       dynamic_size: for pictures of any size, sides multiples of 4, at least 24; smaller ones may fail.
-      data_dir: where the run's data set lies; for int8. mask_dir: in place of the run's own, where it has moved.
+      data_dir: where the run's data set lies; for int8.
 
     Raises:
       UserError: there is no run, it has not been evaluated yet, `path` does not end in .tflite or is a folder, or the
@@ -71,7 +71,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
     card_path = os.path.splitext(path)[0] + ".json"
     if os.path.lexists(card_path) and not card.is_card(card_path):
         raise UserError(f"The model's card would overwrite {card_path}, which is none: choose another --output.")
-    config = workdir.load_config(mask_dir)
+    config = workdir.load_config()
     network, row = load_mask_network(workdir)
     order = row["val/order"]
     precision = _calibrated(config, network, order, data_dir) if quantize == "int8" else None
@@ -170,8 +170,8 @@ def main() -> None:
     if not OUTPUT.value:
         raise UserError("Where to? Give the model's name as --output=NAME.tflite.")
     started = time.time()
-    export(Workdir(cli.WORKDIR.value), OUTPUT.value, QUANTIZE.value, DYNAMIC_SIZE.value, cli.DATA_DIR.value,
-           cli.MASK_DIR.value)
+    workdir = Workdir(cli.WORKDIR.value, cli.MASK_DIR.value)
+    export(workdir, OUTPUT.value, QUANTIZE.value, DYNAMIC_SIZE.value, cli.DATA_DIR.value)
     print(f"TFLite, {QUANTIZE.value}: {OUTPUT.value} ({os.path.getsize(OUTPUT.value) / 1e6:.2f} MB, "
           f"{time.time() - started:.0f} s)")
 

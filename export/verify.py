@@ -124,11 +124,9 @@ def latencies(path: str, runtime: str, counted: flops.Arithmetic) -> List[Dict[s
     return rows
 
 
-def verify(path: str, workdir: Workdir, data_dir: Optional[str], runtime: str, pictures: int,
-           mask_dir: Optional[str] = None) -> Dict[str, Any]:
-    """All of it: the fields of `compare`, and `latency`, a list of what `latencies` returns. `mask_dir` takes the place of
-    the run's own."""
-    config = workdir.load_config(mask_dir)
+def verify(path: str, workdir: Workdir, data_dir: Optional[str], runtime: str, pictures: int) -> Dict[str, Any]:
+    """All of it: the fields of `compare`, and `latency`, a list of what `latencies` returns."""
+    config = workdir.load_config()
     exported, run = segmenter.load(path, interpreter(runtime)), segmenter.load(workdir.path)
     if exported.regions != run.regions or exported.card["image_size"] != run.card["image_size"]:
         raise UserError(f"{path} is not of the run {workdir.path}: regions or sizes differ; check --workdir.")
@@ -162,8 +160,8 @@ def main() -> None:
         raise UserError("Which model? Name a SavedModel or a .tflite file: python -m export.verify PATH --workdir=…")
     if not cli.WORKDIR.value:
         raise UserError("Which run is it of? Give its folder as --workdir=…")
-    results = verify(MODEL.value, Workdir(cli.WORKDIR.value), cli.DATA_DIR.value, RUNTIME.value, PICTURES.value,
-                     cli.MASK_DIR.value)
+    workdir = Workdir(cli.WORKDIR.value, cli.MASK_DIR.value)
+    results = verify(MODEL.value, workdir, cli.DATA_DIR.value, RUNTIME.value, PICTURES.value)
     print(table(results))
     print(json.dumps(results))
     if results["equal_labels"] < EQUAL_LABELS:

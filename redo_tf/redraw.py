@@ -35,8 +35,8 @@ FRAMES = 48  # of the animation
 def main() -> None:
     if not cli.WORKDIR.value:
         raise UserError("Which run? Give its folder as --workdir=…")
-    workdir = Workdir(cli.WORKDIR.value)
-    redrawer, config = Redrawer(workdir), workdir.load_config(cli.MASK_DIR.value)
+    workdir = Workdir(cli.WORKDIR.value, cli.MASK_DIR.value)
+    redrawer, config = Redrawer(workdir), workdir.load_config()
     split = data.load_configured(config.data, FLAGS.split, cli.DATA_DIR.value)
     images = np.asarray(split.images[:FLAGS.images])
     masks = redrawer.masks(images)

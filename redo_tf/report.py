@@ -29,7 +29,7 @@ def main() -> None:
     paths = run_folders.split(cli.WORKDIR.value or "")
     if not paths:
         raise UserError("Which run? Give its folder as --workdir=…, several separated by commas.")
-    runs = [gather(Workdir(path), name, FLAGS.split, cli.DATA_DIR.value, cli.MASK_DIR.value, FLAGS.samples)
+    runs = [gather(Workdir(path, cli.MASK_DIR.value), name, FLAGS.split, cli.DATA_DIR.value, FLAGS.samples)
             for path, name in zip(paths, run_folders.names_of(paths))]
     write_text(FLAGS.output, page(runs, environment.describe()))
     print(f"Report: {FLAGS.output}")

@@ -45,16 +45,13 @@ class Trained:
         return pictures
 
 
-def of_run(workdir: Workdir, mask_dir: Optional[str] = None) -> Trained:
+def of_run(workdir: Workdir) -> Trained:
     """The best mask network of a run, in the precision of its training.
-
-    Args:
-      mask_dir: takes the place of the run's own.
 
     Raises:
       UserError: there is no run, or it has not been evaluated yet, or its best checkpoint is damaged.
     """
-    config = workdir.load_config(mask_dir)
+    config = workdir.load_config()
     network, row = load_mask_network(workdir, config.train.precision)
     return Trained(compile_segmenter(network, config.data.image_size), config.data, config.model.regions,
                    row["val/order"], row)

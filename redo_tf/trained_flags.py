@@ -28,4 +28,4 @@ def trained_from_flags() -> trained.Trained:
         return trained.of_model(MODEL.value, DATASET.value, cli.MASK_DIR.value)
     if DATASET.value:
         raise UserError("A run is scored on its own data set: leave out --dataset, or give the run as --model=….")
-    return trained.of_run(Workdir(cli.WORKDIR.value), cli.MASK_DIR.value)
+    return trained.of_run(Workdir(cli.WORKDIR.value, cli.MASK_DIR.value))

@@ -21,16 +21,21 @@ PROCESSOR_FIELDS = ("train.precision", "train.intra_op_threads")
 
 
 class Workdir:
-    """Paths and small files of one run. Everything but TensorBoard's events is written whole."""
+    """Paths and small files of one run. Everything but TensorBoard's events is written whole.
 
-    def __init__(self, path: str):
-        self.path = os.path.abspath(path)
+    Args:
+      path: of the folder, which need not be there.
+      mask_dir: where the masks of its pictures are, in place of what config.json says, as they may have moved.
+    """
+
+    def __init__(self, path: str, mask_dir: Optional[str] = None):
+        self.path, self.mask_dir = os.path.abspath(path), mask_dir
 
     def file(self, *names: str) -> str:
         return os.path.join(self.path, *names)
 
-    def load_config(self, mask_dir: Optional[str] = None) -> Config:
-        """The configuration of the run, with another folder of masks where one is given, as these may have moved.
+    def load_config(self) -> Config:
+        """The configuration of the run.
 
         Raises:
           UserError: there is no run here, or its config.json is damaged.
@@ -42,7 +47,7 @@ class Workdir:
             raise UserError(f"{self.path} holds no run (no config.json): train one there, or check --workdir.") from error
         except (UserError, UnicodeDecodeError) as error:
             raise UserError(f"{self.file('config.json')} is damaged, or of another version of this package: {error}") from error
-        config.data.mask_dir = mask_dir or config.data.mask_dir
+        config.data.mask_dir = self.mask_dir or config.data.mask_dir
         return config
 
     def check(self, config: Config, pictures: Optional[Dict[str, str]] = None) -> None:

@@ -29,7 +29,7 @@ def test_a_model_is_scored_as_its_card_says_where_nothing_else_is_said(monkeypat
 
 def test_masks_of_a_run_may_have_moved(finished_run):
     workdir = Workdir(finished_run[0])
-    assert trained.of_run(workdir, "/moved").pictures.mask_dir == "/moved"
+    assert trained.of_run(Workdir(finished_run[0], "/moved")).pictures.mask_dir == "/moved"
     assert trained.of_run(workdir).pictures.mask_dir == workdir.load_config().data.mask_dir
 
 

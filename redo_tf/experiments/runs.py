@@ -126,9 +126,8 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
 
 # -------------------------------------------------------------------------------------------------------------- scoring
 
-def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str],
-              mask_dir: Optional[str] = None) -> Dict[str, Any]:
-    """Scores of a run's best mask network; `mask_dir` takes the place of the run's own.
+def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str]) -> Dict[str, Any]:
+    """Scores of a run's best mask network.
 
     Returns:
       `step` and `restarts` of the evaluation that chose it; its scores there as `val`, and those of each split, None
@@ -138,7 +137,7 @@ def score_run(workdir: Workdir, splits: Sequence[str], data_dir: Optional[str],
       UserError: there is no run, or it was never evaluated, or its data is missing.
     """
     tf.keras.backend.clear_session()
-    network = trained.of_run(workdir, mask_dir)
+    network = trained.of_run(workdir)
     row = network.evaluation
     scores = {"step": row["step"], "restarts": row["restarts"],
               "val": {name: row[f"val/{name}"] for name in SCORES} if "val/iou" in row else None}

@@ -68,8 +68,8 @@ def score_runs(config: Config, folder: Workdir) -> List[Dict[str, Any]]:
     """The results of every seed."""
     results = []
     for seed in seeds(config):
-        workdir = Workdir(folder.file(f"seed_{seed}"))
-        scores = runs.score_run(workdir, ("train", "test"), cli.DATA_DIR.value, cli.MASK_DIR.value)
+        workdir = Workdir(folder.file(f"seed_{seed}"), cli.MASK_DIR.value)
+        scores = runs.score_run(workdir, ("train", "test"), cli.DATA_DIR.value)
         results.append({"seed": seed, "workdir": workdir.path, **scores})
     return results
 

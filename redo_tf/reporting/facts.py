@@ -76,8 +76,7 @@ class Run:
         return history.best_of_last_start(self.rows)
 
 
-def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mask_dir: Optional[str],
-           samples: int) -> Run:
+def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], samples: int) -> Run:
     """Everything about a run; what cannot be had is left out, with a remark.
 
     Args:
@@ -87,12 +86,12 @@ def gather(workdir: Workdir, name: str, split: str, data_dir: Optional[str], mas
     Raises:
       UserError: there is no run, or its config.json is damaged.
     """
-    config, rows = workdir.load_config(mask_dir), workdir.metrics()
+    config, rows = workdir.load_config(), workdir.metrics()
     scores, masks, remark = _recorded_scores(workdir, rows), None, None
     try:
         if _is_prepared(config, split, data_dir):
             logging.info("Segmenting the %s pictures of %s.", split, name)
-            segmented = segment_split(trained.of_run(workdir, mask_dir), split, data_dir)
+            segmented = segment_split(trained.of_run(workdir), split, data_dir)
             masks = split, png(draw(segmented, choose(segmented.accuracy, segmented.iou, MASKS_SHOWN, seed=0)))
             if split not in scores or scores[split].outdated:
                 scores[split] = Score(split, segmented.scores, len(segmented.ids), "scored for this report")

@@ -58,7 +58,7 @@ def test_without_masks_there_are_dashes():
 def test_seeds_follow_the_recipes(parse, monkeypatch, tmp_path, capsys):
     trained = []
     monkeypatch.setattr(runs, "train_all", lambda config, changes, folder: trained.append(changes))
-    monkeypatch.setattr(runs, "score_run", lambda workdir, splits, data_dir, mask_dir: {
+    monkeypatch.setattr(runs, "score_run", lambda workdir, splits, data_dir: {
         **RESULTS[0], "seed": None, "from": workdir.path})
     parse("--dataset=shapes", "--config=default", "--set=seed=3", "--seeds=3", f"--workdir={tmp_path}")
     command_of_table1.main()

@@ -120,4 +120,4 @@ def write_run(folder, *assignments, rows=(), samples=()):
 
 
 def known(workdir, name="run", samples=40, data_dir=None, split="val"):
-    return gather(workdir, name, split, data_dir, None, samples)
+    return gather(workdir, name, split, data_dir, samples)
