@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import concurrent.futures
 import hashlib
-import json
 import os
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -16,6 +15,7 @@ from redo_tf import pretrained
 from redo_tf.best import load_mask_network
 from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
+from redo_tf.files import find_json
 from redo_tf.segmentation import Segmentation, fitted_size
 from redo_tf.workdir import Workdir
 
@@ -173,14 +173,11 @@ def newest_version(path: str) -> Optional[int]:
 
 
 def _read_card(path: str) -> Dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            card = json.load(file)
-        card["regions"], card["image_size"]
-        return card
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    card = find_json(path)
+    if card is None or not {"regions", "image_size"} <= card.keys():
         raise UserError(f"The model's card {path} is missing or damaged: it is written beside every exported model; "
-                        "export the model again.") from error
+                        "export the model again.")
+    return card
 
 
 def _check_file(path: str, card_path: str, card: Dict[str, Any]) -> None:
