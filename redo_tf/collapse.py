@@ -25,8 +25,8 @@ def hindrance(row: Dict[str, Any], limits: CollapseConfig, at_rest_until: int = 
       at_rest_until: of a run that begins with given masks: the step up to which they stay as they are.
     """
     if row["step"] <= at_rest_until:
-        return (f"until step {at_rest_until} the masks are those that the run began with, as they would be again; if the object "
-                "is small, begin anew with --restart and a lower collapse.smallest_region or smallest_share")
+        return (f"until step {at_rest_until} the masks are those that the run began with, as they would be again; if the "
+                "object is small, begin anew with --restart and a lower collapse.smallest_region or smallest_share")
     if row["step"] > limits.last_step:
         return f"later than step {limits.last_step}"
     if row["restarts"] >= limits.restarts:

@@ -185,8 +185,8 @@ class Workdir:
                 rows.append(row)
             except ValueError as error:  # UnicodeDecodeError is one.
                 if number != lines[-1][0]:
-                    raise UserError(f"{path} is damaged in line {number}: mend or remove that line, or bring back the file from "
-                                    "a copy.") from error
+                    raise UserError(f"{path} is damaged in line {number}: mend or remove that line, or bring back the file "
+                                    "from a copy.") from error
         return rows
 
     def append_metrics(self, row: Dict[str, Any]) -> None:

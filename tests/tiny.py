@@ -17,7 +17,8 @@ from redo_tf.trainer import Trainer
 from redo_tf.workdir import Workdir
 
 SETTINGS = (
-    "data.image_size=32", "train.precision=float32", "model.latent_size=2", "model.mask_network.channels=2", "model.mask_network.residual_blocks=1",
+    "data.image_size=32", "train.precision=float32", "model.latent_size=2",
+    "model.mask_network.channels=2", "model.mask_network.residual_blocks=1",
     "model.generator.channels=2", "model.generator.attention=False",
     "model.discriminator.widths=2,2,2,2", "model.discriminator.attention=False", "model.encoder.widths=2,2,2,2",
     "optimizer.mask_learning_rate=1e-2", "train.batch_size=4", "train.mask_average=0", "train.steps=6",

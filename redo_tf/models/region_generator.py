@@ -13,8 +13,8 @@ class RegionGenerator(tf.keras.Model):
     """G_k: (M_k [B, S, S, 1], z_k [B, d]) → M_k ⊙ V_k [B, S, S, 3] float32 in −1…1.
 
     z → linear → 4×4 maps → one up block a doubling → conditional norm, ReLU, 3×3 convolution, tanh, × mask. The width at
-    size r is channels·min(16, S/r): 16-fold up to size S/16, then halved at each doubling, as in Table 4. The mask enters every block and
-    the last convolution, averaged to the size there.
+    size r is channels·min(16, S/r): 16-fold up to size S/16, then halved at each doubling, as in Table 4. The
+    mask enters every block and the last convolution, averaged to the size there.
 
     Args:
       image_size: S = 32·2^k.
