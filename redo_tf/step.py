@@ -114,28 +114,29 @@ class TrainingStep:
 
         trained = {name: network for name, network in networks(self.model).items() if name != "discriminator"
                    and (region is None or not name.startswith("generator_") or name == f"generator_{region}")}
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            for network in trained.values():
-                tape.watch(network.trainable_variables)
-            loss = self._in_shards(loss_of, images, latents, seen)
-            total = self._global_mean(loss["total"])
-        norm = self._apply(trained, tape, total)
-        metrics = {f"generator/{name}": self._global_mean(value) for name, value in loss.items()
-                   if name != "region_sizes"}
-        return {**metrics, "generator/gradient_norm": norm, "region_sizes": self._global_mean(loss["region_sizes"])}
+        metrics = self._update("generator", trained, loss_of, images, latents, seen)
+        metrics["region_sizes"] = metrics.pop("generator/region_sizes")
+        return metrics
 
     def _discriminator_update(self, images, latents, real, region, seen) -> Metrics:
         def loss_of(images, latents, seen, real):
             return discriminator_loss(self.model, real, make_fakes(self.model, images, latents, region, seen))
 
         trained = {"discriminator": self.model.discriminator}
+        return self._update("discriminator", trained, loss_of, images, latents, seen, real)
+
+    def _update(self, name: str, trained: Dict[str, tf.keras.Model], loss_of: Callable[..., Metrics],
+                *batch: tf.Tensor) -> Metrics:
+        """Moves the trained networks against the gradient of `total`; the parts of the loss, and the gradient's norm, as
+        NAME/…"""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.model.discriminator.trainable_variables)
-            loss = self._in_shards(loss_of, images, latents, seen, real)
+            for network in trained.values():
+                tape.watch(network.trainable_variables)
+            loss = self._in_shards(loss_of, *batch)
             total = self._global_mean(loss["total"])
         norm = self._apply(trained, tape, total)
-        metrics = {f"discriminator/{name}": self._global_mean(value) for name, value in loss.items()}
-        return {**metrics, "discriminator/gradient_norm": norm}
+        return {**{f"{name}/{part}": self._global_mean(values) for part, values in loss.items()},
+                f"{name}/gradient_norm": norm}
 
     def _in_shards(self, loss_of: Callable[..., Metrics], *batch: tf.Tensor) -> Metrics:
         """The loss of each image of the batch. Shards do not depend on each other: TensorFlow computes them side by side."""
