@@ -81,6 +81,7 @@ def main() -> None:
         raise UserError("Which run? Give its folder as --workdir=…")
     if not OUTPUT.value:
         raise UserError("Where to? Give the folder of the model's versions as --output=…")
+    logging.info("Exporting %s.", cli.WORKDIR.value)
     started = time.time()
     path = export(Workdir(cli.WORKDIR.value), OUTPUT.value)
     size = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)

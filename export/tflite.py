@@ -25,7 +25,7 @@ from typing import Dict, Iterator, Optional
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
+from absl import flags, logging
 from tensorflow.lite.tools import flatbuffer_utils
 
 from export import card
@@ -38,9 +38,11 @@ from redo_tf.config import Config
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.models import MaskNetwork
+from redo_tf.progress import bar
+from redo_tf.segmentation import MULTIPLE, SMALLEST
 from redo_tf.workdir import Workdir
 
-ANY_SIZE = "multiples of 4, at least 24"  # Pyramid pooling has six bins a side, and sees the picture at a quarter.
+ANY_SIZE = f"multiples of {MULTIPLE}, at least {SMALLEST}"
 
 # Other commands have a flag of this name too, and one process may import them all.
 OUTPUT = flags.DEFINE_string("output", None, "The file, NAME.tflite; the card is NAME.json beside it.",
@@ -145,9 +147,13 @@ def _calibrated(config: Config, network: MaskNetwork, order, data_dir: Optional[
     """8 bits, in ranges found on training pictures, evenly spread over the set."""
     images = data.load_configured(config.data, "train", data_dir).images
     chosen = np.linspace(0, len(images) - 1, min(CALIBRATION_PICTURES, len(images))).astype(int)
-    batches = (images[chosen[i:i + CALIBRATION_BATCH]].astype(np.float32) / 255
-               for i in range(0, len(chosen), CALIBRATION_BATCH))
-    return Int8(calibrate(lambda precision: InferenceGraph(network, order, precision), batches))
+    with bar(len(chosen), "Calibrating", unit="picture", brief=True) as progress:
+        def batches():
+            for i in range(0, len(chosen), CALIBRATION_BATCH):
+                yield images[chosen[i:i + CALIBRATION_BATCH]].astype(np.float32) / 255
+                progress.update(len(chosen[i:i + CALIBRATION_BATCH]))
+
+        return Int8(calibrate(lambda precision: InferenceGraph(network, order, precision), batches()))
 
 
 @contextlib.contextmanager
@@ -169,6 +175,7 @@ def main() -> None:
         raise UserError("Which run? Give its folder as --workdir=…")
     if not OUTPUT.value:
         raise UserError("Where to? Give the model's name as --output=NAME.tflite.")
+    logging.info("Exporting %s.", cli.WORKDIR.value)
     started = time.time()
     workdir = Workdir(cli.WORKDIR.value, cli.MASK_DIR.value)
     export(workdir, OUTPUT.value, QUANTIZE.value, DYNAMIC_SIZE.value, cli.DATA_DIR.value)

@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
+from absl import flags, logging
 
 from export.latency import RUNTIMES, interpreter
 from redo_tf import cli, data, flops, metrics, segmenter
@@ -28,6 +28,7 @@ from redo_tf.build import build_mask_network
 from redo_tf.config import Config
 from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
+from redo_tf.progress import bar
 from redo_tf.scored_masks import score_pictures
 from redo_tf.segmenter import Segmenter
 from redo_tf.workdir import Workdir
@@ -76,13 +77,15 @@ def compare(exported: Segmenter, run: Segmenter, images: np.ndarray, masks: Opti
       `run_accuracy`, `run_iou`, from `mean_scores`.
     """
     errors, equal, labels, expected_labels = [], [], [], []
-    for first in range(0, len(images), BATCH):
-        batch = images[first:first + BATCH]
-        found, expected = exported.masks(batch), run.masks(batch)
-        errors.append(np.abs(found - expected))
-        labels.append(found.argmax(-1))
-        expected_labels.append(expected.argmax(-1))
-        equal.append(labels[-1] == expected_labels[-1])
+    with bar(len(images), "Comparing", unit="picture", brief=True) as progress:
+        for first in range(0, len(images), BATCH):
+            batch = images[first:first + BATCH]
+            found, expected = exported.masks(batch), run.masks(batch)
+            errors.append(np.abs(found - expected))
+            labels.append(found.argmax(-1))
+            expected_labels.append(expected.argmax(-1))
+            equal.append(labels[-1] == expected_labels[-1])
+            progress.update(len(batch))
     errors = np.concatenate(errors)
     results = {"pictures": len(images), "maximum_error": float(errors.max()), "mean_error": float(errors.mean()),
                "equal_labels": float(np.concatenate(equal).mean())}
@@ -111,6 +114,7 @@ def latencies(path: str, runtime: str, counted: flops.Arithmetic) -> List[Dict[s
     """
     rows = []
     for cores in [2**i for i in range(usable_cores().bit_length())]:
+        logging.info("Timing %s on %d core%s.", path, cores, "s" if cores > 1 else "")
         done = subprocess.run(
             [sys.executable, "-m", "export.latency", f"--path={path}", f"--runtime={runtime}", f"--cores={cores}"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, capture_output=True, text=True)

@@ -12,6 +12,18 @@ if not (3, 9) <= sys.version_info[:2] < (3, 12):
                      % sys.version_info[:2])
     sys.exit(2)
 
+
+def _tell(kind, error, trace) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("Interrupted.\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# Ctrl-C while a command's imports run, which takes seconds and ends before cli.run begins, shows no traceback through them.
+if sys.argv[:1] == ["-m"] or os.path.basename(sys.argv[0]) == "redo-tf":
+    sys.excepthook = _tell
+
 # TensorFlow's C++ start-up messages and Addons' end-of-life notice tell a user of this package nothing to act on.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # By itself TensorFlow uses oneDNN's convolutions on Intel's servers alone. On an AMD EPYC (Zen 3) a training iteration at

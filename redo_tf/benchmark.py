@@ -23,7 +23,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
+from absl import flags, logging
 
 import redo_tf
 from redo_tf import cli, flops
@@ -104,6 +104,7 @@ class Benchmark:
     def __init__(self, config: Config, steps: int, warmup: int, strategy: tf.distribute.Strategy):
         self.config, self.steps, self.warmup, self.strategy = config, steps, warmup, strategy
         tf.keras.mixed_precision.set_global_policy(config.train.precision)
+        logging.info("Timing a large convolution.")
         self.rate = convolution_rate(config, strategy, steps, warmup)
 
     def run(self, parts: List[str]) -> Dict[str, Any]:
@@ -139,6 +140,7 @@ class Benchmark:
                     metrics = step.compiled(batch, seeds, region, parts=parts)
                 return metrics["generator/total" if name == "generator" else "discriminator/total"].numpy()
 
+            logging.info("Timing the %s%s, which TensorFlow traces first.", name, "" if name == "iteration" else " update")
             counted = [flops.count(step.compiled.get_concrete_function(batch, seeds, region, parts=parts)) for parts in calls]
             results[name] = self._rates(timed(run, self.steps, self.warmup), batch_size, sum(counted, flops.NOTHING))
         return results
@@ -148,6 +150,7 @@ class Benchmark:
 
         Training reads two pictures for each of a batch: one to redraw, and a real one for D. Pairs are counted.
         """
+        logging.info("Timing the input pipeline.")
         batch_size, rounds = self.config.train.batch_size, 20  # A batch on its own takes too little to be timed.
         batches = iter(training_batches(self._pictures(1000), batch_size=batch_size, seed=0))
         seconds = timed(lambda: [next(batches) for _ in range(rounds)], self.steps, self.warmup) / rounds
@@ -155,6 +158,7 @@ class Benchmark:
 
     def inference(self) -> Dict[str, Dict[str, float]]:
         """The mask network on uint8 pictures, one and 32 at a time."""
+        logging.info("Timing inference.")
         network = build_mask_network(self.config.model)
         segment = tf.function(lambda images: network(to_model_range(images), training=False))
         results = {}

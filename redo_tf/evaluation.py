@@ -1,7 +1,7 @@
 """Segments a split and scores the masks."""
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,7 @@ from redo_tf import data, metrics
 from redo_tf.areas import mean_areas, most_probable
 from redo_tf.data.pipeline import evaluation_batches
 from redo_tf.pixels import to_model_range
+from redo_tf.progress import bar
 
 BATCH = 64  # Pictures at a time.
 SegmentFunction = Callable[[tf.Tensor], Tuple[tf.Tensor, tf.Tensor]]
@@ -24,6 +25,14 @@ def compile_segmenter(mask_network: tf.keras.Model, image_size: int, xla: bool =
         return most_probable(masks), mean_areas(masks)
 
     return segment
+
+
+def segmented(segment: SegmentFunction, images: np.ndarray, batch_size: int = BATCH) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    """What `segment` gives of uint8 pictures [N, S, S, 3], a batch at a time."""
+    with bar(len(images), "Segmenting", unit="picture", brief=True) as progress:
+        for batch in evaluation_batches(images, batch_size=batch_size):
+            yield tuple(values.numpy() for values in segment(batch))
+            progress.update(len(batch))
 
 
 def evaluate(segment: SegmentFunction, pictures: data.Split, regions: int, batch_size: int = BATCH) -> Dict[str, Any]:
@@ -42,15 +51,14 @@ def evaluate(segment: SegmentFunction, pictures: data.Split, regions: int, batch
     """
     classes = pictures.scored_classes(regions)
     sizes, areas, borders, counts, first = [], [], [], [], 0
-    for images in evaluation_batches(pictures.images, batch_size=batch_size):
-        labels, soft = (values.numpy() for values in segment(images))
+    for labels, soft in segmented(segment, pictures.images, batch_size):
         sizes.append(soft)
         areas.append(metrics.areas(labels, regions))
         borders.append(metrics.border_areas(labels, regions))
         if pictures.masks is not None:
-            truth = pictures.truth(regions, slice(first, first + len(images)))
+            truth = pictures.truth(regions, slice(first, first + len(labels)))
             counts.append(metrics.confusion(truth, labels, classes, regions))
-        first += len(images)
+        first += len(labels)
     areas, borders = sum(areas), sum(borders)
     results = {"region_sizes": np.concatenate(sizes).mean(0).tolist(),
                "label_shares": (areas / areas.sum()).tolist(), "border_shares": (borders / borders.sum()).tolist()}

@@ -1,11 +1,12 @@
 """Recipes: Python files whose `get_config()` gives a configuration."""
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
 from types import ModuleType
-from typing import List
+from typing import Dict, Iterator, List
 
 from redo_tf.config import Config, nearest
 from redo_tf.errors import UserError
@@ -18,9 +19,20 @@ def _module(name: str, path: str) -> ModuleType:
     return importlib.util.module_from_spec(importlib.util.spec_from_file_location(name, path))
 
 
-# Recipes import one another as `configs.NAME`. By its path, since `python -m` looks into the current folder first, where a
-# package of the same name may be somebody else's.
-sys.modules["configs"] = _module("configs", os.path.join(FOLDER, "__init__.py"))
+@contextlib.contextmanager
+def _own_configs() -> Iterator[None]:
+    """Recipes import one another as `configs.NAME`: while one runs, that is the folder which comes with the package. Another
+    package of that name may be there, as `python -m` looks into the current folder first."""
+    def of_that_name() -> Dict[str, ModuleType]:
+        return {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "configs"}
+
+    others = of_that_name()
+    sys.modules["configs"] = _module("configs", os.path.join(FOLDER, "__init__.py"))
+    try:
+        yield
+    finally:
+        of_that_name()
+        sys.modules.update(others)
 
 
 def recipe_names() -> List[str]:
@@ -46,8 +58,9 @@ def load_recipe(path: str) -> Config:
                             f"Recipes that come with the package: {', '.join(recipe_names())}.")
     recipe = _module("recipe", file)
     try:
-        recipe.__spec__.loader.exec_module(recipe)
-        config = recipe.get_config()
+        with _own_configs():
+            recipe.__spec__.loader.exec_module(recipe)
+            config = recipe.get_config()
     except Exception as error:  # A person's own Python may fail in any way.
         raise UserError(f"The recipe {file} does not run: {type(error).__name__}: {error}") from error
     if not isinstance(config, Config):

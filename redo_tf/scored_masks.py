@@ -7,8 +7,7 @@ from typing import Dict, Optional, Sequence
 import numpy as np
 
 from redo_tf import metrics
-from redo_tf.data.pipeline import evaluation_batches
-from redo_tf.evaluation import BATCH
+from redo_tf.evaluation import segmented
 from redo_tf.pictures import colour_labels, titled_grids
 from redo_tf.trained import Trained
 
@@ -53,8 +52,7 @@ def segment_split(network: Trained, split: str, data_dir: Optional[str]) -> Scor
       UserError: no data, or a split without masks.
     """
     pictures = network.load(split, data_dir)
-    regions = np.concatenate([
-        network.segment(images)[0].numpy() for images in evaluation_batches(pictures.images, batch_size=BATCH)])
+    regions = np.concatenate([labels for labels, _ in segmented(network.segment, pictures.images)])
     truth = pictures.truth(network.regions)
     counts = metrics.confusion(truth, regions, pictures.scored_classes(network.regions), network.regions)
     labelled = np.flatnonzero(counts.sum((1, 2)))

@@ -12,6 +12,7 @@ from redo_tf.areas import most_probable
 from redo_tf.pixels import to_model_range
 
 MULTIPLE = 4  # The mask network halves its input twice and doubles it twice.
+SMALLEST = 24  # Pyramid pooling has six bins a side, and sees the picture at a quarter.
 LONGEST = 4  # Sides longer than this many short sides are squeezed, so that no picture's shape can exhaust memory.
 
 

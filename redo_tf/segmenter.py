@@ -16,7 +16,7 @@ from redo_tf.best import load_mask_network
 from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
 from redo_tf.files import find_json
-from redo_tf.segmentation import Segmentation, fitted_size
+from redo_tf.segmentation import MULTIPLE, SMALLEST, Segmentation, fitted_size
 from redo_tf.workdir import Workdir
 
 
@@ -44,9 +44,12 @@ class Segmenter(abc.ABC):
 
         Raises:
           TypeError: the images are not uint8.
+          ValueError: they have another shape, or sides that the network cannot have.
         """
         if images.dtype != np.uint8:
             raise TypeError(f"Images are {images.dtype}, and should be uint8, 0…255.")
+        if images.ndim != 4 or images.shape[3] != 3:
+            raise ValueError(f"Images have the shape {list(images.shape)}, and should have [B, h, w, 3].")
         return self._masks(images) if len(images) else np.zeros([*images.shape[:3], self.regions], np.float32)
 
     @abc.abstractmethod
@@ -70,6 +73,9 @@ class _Run(Segmenter):
             self.segmentation.fitted_masks, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
 
     def _masks(self, images):
+        if any(side < SMALLEST or side % MULTIPLE for side in images.shape[1:3]):
+            raise ValueError(f"Images are {'×'.join(map(str, images.shape[1:3]))} pixels large, and sides should be multiples "
+                             f"of {MULTIPLE}, at least {SMALLEST}: fitted_size() tells the right ones.")
         return self._fitted_masks(images).numpy()
 
 
@@ -145,6 +151,7 @@ def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Se
     Raises:
       UserError: nothing is there, or it is none of these, or it is damaged.
     """
+    path = os.fspath(path)
     if not os.path.exists(path):
         shipped = pretrained.path(path)
         if not shipped:

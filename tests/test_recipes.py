@@ -91,6 +91,14 @@ def test_a_package_configs_in_the_current_folder_is_somebody_elses(tmp_path):
     assert done.stdout.split() == ["lfw", "shapes"], done.stderr
 
 
+def test_a_package_configs_that_was_imported_before_stays_as_it_was(tmp_path):
+    import configs.default
+    kept = configs, configs.default
+    load_recipe("lfw_cpu")
+    import configs.default
+    assert (configs, configs.default) == kept and sys.modules["configs.default"] is configs.default
+
+
 def test_loading_twice_gives_two_configurations():
     load_recipe("shapes").train.steps = 1
     assert load_recipe("shapes").train.steps > 1

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import tiny
 from redo_tf import segmenter
+from redo_tf.best import best_checkpoint
 from redo_tf.checkpoints import Checkpoints
 from redo_tf.config import to_json
 from redo_tf.errors import UserError
@@ -98,6 +99,16 @@ def test_pictures_are_bytes_and_none_have_no_masks(tmp_path):
             model.masks(np.zeros([1, 32, 32, 3], np.float32))
         nothing = model.masks(np.zeros([0, 32, 32, 3], np.uint8))
         assert nothing.shape == (0, 32, 32, 2) and nothing.dtype == np.float32
+
+
+def test_images_of_another_kind_are_refused_before_a_model_sees_them(unevaluated):
+    workdir = Workdir(str(unevaluated))
+    best_checkpoint(workdir, mask_network=tiny.build_toy_mask_network(workdir.load_config().model)).save(3)
+    workdir.append_metrics({"restarts": 0, "step": 3, "val/order": [0, 1]})
+    model = segmenter.load(unevaluated)  # A path, too.
+    for shape, told in (([32, 32, 3], "shape"), ([1, 32, 32, 1], "shape"), ([1, 30, 32, 3], "30×32"), ([1, 20, 20, 3], "20×20")):
+        with pytest.raises(ValueError, match=told):
+            model.masks(np.zeros(shape, np.uint8))
 
 
 def test_a_tflite_models_pictures_are_computed_side_by_side_and_stay_in_order(monkeypatch):

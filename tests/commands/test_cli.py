@@ -33,6 +33,14 @@ def test_exit_codes(capsys, error, code, message):
     assert capsys.readouterr() == ("", message)
 
 
+@pytest.mark.parametrize("module", ["redo_tf.train", "export.tflite"])
+def test_ctrl_c_while_a_commands_imports_run_shows_no_traceback(tmp_path, module):
+    (tmp_path / "tensorflow.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True,
+                          env={**ENVIRONMENT, "PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "Interrupted.\n")
+
+
 def test_outputs_that_cannot_be_written_end_with_code_2(tmp_path, capsys):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
