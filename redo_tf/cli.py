@@ -15,6 +15,7 @@ from typing import Callable, List, Optional
 
 from absl import flags, logging
 
+from redo_tf.config import nearest
 from redo_tf.errors import Diverged, Interrupted, UserError
 
 DATA_DIR = flags.DEFINE_string(
@@ -147,12 +148,11 @@ def main() -> None:
     """`redo-tf SUBCOMMAND --flags`: the same as `python -m MODULE --flags`, with the modules of `COMMANDS`."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help", "help"):
-        print("usage: redo-tf SUBCOMMAND [--flags]\n\nSubcommands (each has a --help):")
-        for command, module in COMMANDS.items():
-            print(f"  {command:18} python -m {module.removesuffix('.__main__')}")
-        return
+        lines = [f"  {command:18} python -m {module.removesuffix('.__main__')}" for command, module in COMMANDS.items()]
+        text = "\n".join(["usage: redo-tf SUBCOMMAND [--flags]\n\nSubcommands (each has a --help):", *lines])
+        sys.exit(_exit_code(lambda: print(text, flush=True)))
     if name not in COMMANDS:
-        print(f"redo-tf has no subcommand {name}; there is {', '.join(COMMANDS)}.", file=sys.stderr)
+        print(f"redo-tf has no subcommand {name}.{nearest(name, COMMANDS)} There is {', '.join(COMMANDS)}.", file=sys.stderr)
         sys.exit(2)
     sys.argv[:2] = [f"redo-tf {name}"]
     module = importlib.import_module(COMMANDS[name])

@@ -109,11 +109,11 @@ def test_a_home_folder_is_found_as_shells_find_it_where_they_do_not(monkeypatch)
         assert (cli.WORKDIR.value, cli.DATA_DIR.value) == ("/home/mia/runs/a", "photos~/~")
 
 
-def test_whoever_reads_what_is_printed_may_go_away():
+@pytest.mark.parametrize("command", [["-m", "redo_tf.curves", "--help"], ["-c", "from redo_tf import cli; cli.main()"]])
+def test_whoever_reads_what_is_printed_may_go_away(command):
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-m", "redo_tf.curves", "--help"], cwd=ROOT, env=ENVIRONMENT, stdout=writer,
-                          stderr=subprocess.PIPE, text=True)
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=ENVIRONMENT, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert done.returncode == 128 + signal.SIGPIPE
     assert "BrokenPipeError" not in done.stderr

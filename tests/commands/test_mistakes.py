@@ -58,7 +58,7 @@ def test_every_mistake_ends_with_code_2_and_one_sentence_and_changes_nothing(dat
         (["evaluate", f"--workdir={run_dir}", shapes_data], r".*/run has no best/ checkpoint yet: train past .*=3 steps .*"),
         (["evaluate", f"--workdir={run_dir}", "--split=vall"], r"flag --split=vall: .*"),
         (["evaluate", f"--workdir={run_dir}", "--batch_size=0"], r"flag --batch_size=0: .*"),
-        (["trian"], r"redo-tf has no subcommand trian; .*"),
+        (["trian"], r"redo-tf has no subcommand trian\. Did you mean train\? There is train, .*"),
     ]
     before = contents(tmp_path)
     for (arguments, sentence), (code, output, errors) in zip(expected, redo_tf(*[case[0] for case in expected])):
