@@ -61,19 +61,21 @@ def export(workdir: Workdir, base: str) -> str:
     written = card.build(workdir, row, format="SavedModel", inputs=INPUTS, outputs=OUTPUTS)
 
     def fill(folder: str) -> None:
-        tf.saved_model.save(holder, folder, signatures=signatures)
+        logging.info("Exporting %s as it was at step %d.", workdir.path, row["step"])
+        verbosity = logging.get_verbosity()
+        logging.set_verbosity(logging.ERROR)  # Saving tells of every tensor that it renames.
+        try:
+            tf.saved_model.save(holder, folder, signatures=signatures)
+        finally:
+            logging.set_verbosity(verbosity)
         warmup.write(folder, config.data.image_size)
         write_text(os.path.join(folder, "model_card.json"), card.to_json(written))
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # Saving tells of every tensor that it renames.
     try:
         return folders.write_version(base, fill)
     except tf.errors.OpError as error:
         raise UserError(f"The SavedModel cannot be written to {base} ({error.message.splitlines()[0]}): "
                         "make room there or choose another --output.") from error
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def main() -> None:
@@ -81,7 +83,6 @@ def main() -> None:
         raise UserError("Which run? Give its folder as --workdir=…")
     if not OUTPUT.value:
         raise UserError("Where to? Give the folder of the model's versions as --output=…")
-    logging.info("Exporting %s.", cli.WORKDIR.value)
     started = time.time()
     path = export(Workdir(cli.WORKDIR.value), OUTPUT.value)
     size = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)

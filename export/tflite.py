@@ -77,6 +77,7 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
     network, row = load_mask_network(workdir)
     order = row["val/order"]
     precision = _calibrated(config, network, order, data_dir) if quantize == "int8" else None
+    logging.info("Exporting %s as it was at step %d.", workdir.path, row["step"])
     size = None if dynamic_size else config.data.image_size
     content = convert(InferenceGraph(network, order, precision), size, quantize)
     side = size or ANY_SIZE
@@ -175,7 +176,6 @@ def main() -> None:
         raise UserError("Which run? Give its folder as --workdir=…")
     if not OUTPUT.value:
         raise UserError("Where to? Give the model's name as --output=NAME.tflite.")
-    logging.info("Exporting %s.", cli.WORKDIR.value)
     started = time.time()
     workdir = Workdir(cli.WORKDIR.value, cli.MASK_DIR.value)
     export(workdir, OUTPUT.value, QUANTIZE.value, DYNAMIC_SIZE.value, cli.DATA_DIR.value)

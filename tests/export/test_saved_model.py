@@ -302,7 +302,7 @@ def test_the_command_and_its_mistakes(run, tmp_path):
     for (arguments, sentence), (wrong, nothing, told) in zip(expected, mistakes):
         assert (wrong, nothing) == (2, ""), (arguments, told)
         assert told.count("\n") == 1 and re.fullmatch(sentence, told.strip()), (arguments, told)
-    assert (code, errors) == (0, "")
+    assert (code, errors) == (0, f"Exporting {run} as it was at step 10.\n")
     assert re.fullmatch(rf"SavedModel: {tmp_path}/new/1 \(\d+\.\d MB, \d+ s\)\n", printed)
     shutil.rmtree(tmp_path / "new")
     assert contents(tmp_path) == before
