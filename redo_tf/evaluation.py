@@ -28,7 +28,7 @@ def compile_segmenter(mask_network: tf.keras.Model, image_size: int, xla: bool =
 
 
 def segmented(segment: SegmentFunction, images: np.ndarray, batch_size: int = BATCH) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-    """What `segment` gives of uint8 pictures [N, S, S, 3], a batch at a time."""
+    """What `segment` gives of uint8 pictures [N, S, S, 3], a batch at a time: labels [B, S, S] and region sizes [B, n]."""
     with bar(len(images), "Segmenting", unit="picture", brief=True) as progress:
         for batch in evaluation_batches(images, batch_size=batch_size):
             yield tuple(values.numpy() for values in segment(batch))

@@ -97,8 +97,8 @@ class _SavedModel(Segmenter):
 class _TFLite(Segmenter):
     """An exported .tflite file, a picture at a time.
 
-    A batch is shared out among interpreters of one thread each, up to one for each core. One interpreter with as many threads
-    would have them wait for each other after every layer, turning in circles: slower, and many times so beside other work.
+    A batch is shared out among interpreters of one thread each, up to one for each core. The threads of a single interpreter
+    wait for each other in busy loops after every layer: slower, and many times so beside other work.
     """
 
     def __init__(self, path: str, interpreter: Callable[..., Any]):
