@@ -14,6 +14,11 @@ def value(variable) -> np.ndarray:
     return variable.numpy().astype(np.float64)
 
 
+def parameters(network) -> int:
+    """How many numbers it learns."""
+    return sum(weight.shape.num_elements() for weight in network.trainable_weights)
+
+
 def relu(x):
     return np.maximum(x, 0)
 

@@ -22,13 +22,20 @@ SMALL = [0.9, 0.06, 0.04]
     ({"val/region_sizes": SMALL}, None),
     ({"train/region_sizes": SMALL, "val/region_sizes": [0.95, 0.02, 0.03]},
      "the smallest region covers 0.040 of the training and 0.020 of the validation pictures, less than 0.05"),
-    ({"val/label_shares": [0.98, 0.01, 0.01]}, None),  # not less
+    ({"train/region_sizes": [0.9, 0.05, 0.05], "val/region_sizes": [0.9, 0.05, 0.05]}, None),  # not less
+    ({"val/label_shares": [0.98, 0.01, 0.01]}, None),
     ({"val/label_shares": [0.99, 0.01, 0.0]},
      "a region wins 0.0000 of the validation pictures' pixels, less than 0.01"),
     ({"val/label_shares": [0.99, 0.01, 0.0], "step": 1999}, None),
 ])
 def test_faults(changes, message):
     assert collapse.fault(row(**changes), LIMITS) == message
+
+
+def test_limits_of_0_are_not_looked_at():
+    nothing = [1.0, 0.0, 0.0]
+    empty = row(**{"train/region_sizes": nothing, "val/region_sizes": nothing, "val/label_shares": nothing})
+    assert collapse.fault(empty, CollapseConfig(smallest_region=0, smallest_share=0)) is None
 
 
 @pytest.mark.parametrize("changes, message", [

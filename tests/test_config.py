@@ -7,14 +7,7 @@ from typing import Annotated, Literal, get_args, get_origin
 import pytest
 
 from redo_tf.config import Config, flatten, from_json, override, parse_assignment, to_json, types, validate
-from redo_tf.errors import UserError
-
-
-def refusal(call, *arguments) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from refusals import refusal
 
 
 def overridden(*assignments: str) -> Config:
@@ -147,6 +140,20 @@ def test_the_defaults_are_valid():
 
 def arguments_of(kind):
     return [(name, get_args(declared)) for name, declared in types().items() if get_origin(declared) is kind]
+
+
+def test_every_number_has_bounds_and_every_choice_its_words():
+    """By name, as the two tests below take their cases from the fields themselves."""
+    free = {name for name, declared in types().items() if get_origin(declared) not in (Literal, Annotated)}
+    assert free == {
+        "data.dataset", "data.image_size", "data.mask_dir", "data.weights", "data.flip",  # Checked elsewhere; one a switch.
+        "model.generator.attention", "model.discriminator.widths", "model.discriminator.attention", "model.encoder.widths",
+        "model.encoder.attention", "train.begin_with", "train.xla"}
+    assert dict(arguments_of(Literal)) == {
+        "data.resize": ("antialias", "nearest"), "model.mask_network.pooling_windows": ("equal", "adaptive", None),
+        "model.generator.normalization": ("instance", "batch"),
+        "model.initialization": ("orthogonal", "released", "released_pytorch_1.2"), "objective.redraw": ("all", "one"),
+        "objective.regions": ("mean", "worst"), "train.precision": ("float32", "mixed_bfloat16")}
 
 
 @pytest.mark.parametrize("name, words", arguments_of(Literal))

@@ -7,15 +7,8 @@ import sys
 import pytest
 
 from redo_tf.config import Config, validate
-from redo_tf.errors import UserError
 from redo_tf.recipes import FOLDER, load_recipe, recipe_names
-
-
-def refusal(path) -> str:
-    with pytest.raises(UserError) as caught:
-        load_recipe(path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from refusals import refusal
 
 
 RECIPE = """
@@ -112,12 +105,12 @@ def test_a_folder_or_file_that_happens_to_be_named_like_a_data_set_is_no_recipe(
 
 @pytest.mark.parametrize("path, near", [("shape", "shapes"), ("configs/shpes.py", "shapes"), ("defualt", "default")])
 def test_an_unknown_recipe_is_refused_with_the_nearest(path, near):
-    message = refusal(path)
+    message = refusal(load_recipe, path)
     assert message.startswith(f"There is no recipe {path}. Did you mean {near}? Recipes that come with the package: ")
 
 
 def test_a_missing_file_in_another_folder_is_not_taken_for_a_packaged_recipe(tmp_path):
-    assert refusal(str(tmp_path / "shapes.py")).startswith(f"There is no recipe {tmp_path / 'shapes.py'}.")
+    assert refusal(load_recipe, str(tmp_path / "shapes.py")).startswith(f"There is no recipe {tmp_path / 'shapes.py'}.")
 
 
 @pytest.mark.parametrize("text, reason", [
@@ -128,11 +121,11 @@ def test_a_missing_file_in_another_folder_is_not_taken_for_a_packaged_recipe(tmp
 ])
 def test_a_recipe_that_does_not_run_is_told(tmp_path, text, reason):
     (tmp_path / "broken.py").write_text(text)
-    message = refusal(str(tmp_path / "broken.py"))
+    message = refusal(load_recipe, str(tmp_path / "broken.py"))
     assert message.startswith(f"The recipe {tmp_path / 'broken.py'} does not run: {reason}")
 
 
 def test_a_recipe_must_return_a_config(tmp_path):
     (tmp_path / "wrong.py").write_text("def get_config():\n  return {}\n")
-    assert refusal(str(tmp_path / "wrong.py")) == (
+    assert refusal(load_recipe, str(tmp_path / "wrong.py")) == (
         f"get_config() of the recipe {tmp_path / 'wrong.py'} returns dict, not a Config.")

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 
 import pytest
 
-from redo_tf.config import Config, to_json
+from processes import contents
+from redo_tf.config import Config, flatten, override, to_json
 from redo_tf.errors import UserError
 from redo_tf.workdir import FREE_FIELDS, Workdir
-from redo_tf.config import flatten, override
+from refusals import refusal
 
 
 def config(**values) -> Config:
@@ -32,17 +34,6 @@ def claim(workdir, *arguments, **options):
     """Begins a run and leaves it at once."""
     with workdir.claim(*arguments, **options):
         pass
-
-
-def refusal(call, *arguments, **options) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def rows(*steps, restarts=0):
@@ -143,6 +134,11 @@ def test_one_process_at_a_time(tmp_path):
                 f"Another process is training in {workdir.path}: wait for it, or choose another --workdir.")
     assert contents(tmp_path) == before
     claim(workdir, config(), restart=False)
+
+
+def test_no_other_field_is_free():
+    assert set(FREE_FIELDS) == {"train.steps", "train.log_every", "train.eval_every", "train.sample_every",
+                                "train.checkpoint_every", "train.checkpoints_kept", "data.mask_dir"}
 
 
 @pytest.mark.parametrize("name", FREE_FIELDS)
@@ -323,6 +319,26 @@ def test_what_was_written_after_the_checkpoint_is_forgotten(tmp_path, restarts, 
         workdir.append_metrics(row)
     workdir.forget_metrics_after(restarts, step)
     assert workdir.metrics() == kept
+
+
+@pytest.mark.parametrize("write", [
+    lambda workdir: workdir.append_metrics(rows(3)[0]), lambda workdir: workdir.forget_metrics_after(0, 1),
+    lambda workdir: workdir.write_summary({"steps": 9}),
+    lambda workdir: claim(workdir, config(train__steps=7), restart=False),
+    lambda workdir: claim(workdir, config(), restart=False, pictures={"train": "9 pictures, aa"})])
+def test_what_cannot_be_written_whole_is_left_as_it_was(tmp_path, monkeypatch, write):
+    workdir = trained(tmp_path / "run")
+    for row in rows(1, 2):
+        workdir.append_metrics(row)
+    workdir.write_summary({"steps": 2})
+    before = contents(tmp_path)
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises((OSError, UserError)):
+        write(workdir)
+    assert contents(tmp_path) == before
 
 
 def test_the_summary_is_json(tmp_path):

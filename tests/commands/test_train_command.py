@@ -13,10 +13,15 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags
+from absl.testing import flagsaver
 
 import tiny
 from processes import ENVIRONMENT, ROOT, run
+from redo_tf import train
 from redo_tf.checkpoints import is_readable
+from redo_tf.errors import UserError
+from redo_tf.stopwatch import Stopwatch
 from redo_tf.workdir import Workdir
 
 LONGER = ("train.steps=120", "train.log_every=5", "train.eval_every=40", "train.sample_every=120",
@@ -107,3 +112,34 @@ def test_a_run_that_diverges_ends_with_code_1_and_one_sentence(data_dir, tmp_pat
                         r"--restart\.", done.stderr.splitlines()[-1])
     assert "Traceback" not in done.stderr
     assert is_readable(tf.train.latest_checkpoint(tmp_path / "run" / "checkpoints"))
+
+
+def test_restart_begins_anew_beside_the_run_that_was_there(data_dir, tmp_path, monkeypatch):
+    class StubTrainer:
+        """Saves one checkpoint."""
+        stopwatch = Stopwatch()
+
+        def __init__(self, config, workdir, *_):
+            self.workdir = workdir
+
+        def run(self):
+            os.makedirs(self.workdir.file("checkpoints"), exist_ok=True)
+            open(self.workdir.file("checkpoints", "ckpt-1.index"), "w").close()
+            return {"steps": 1, "seconds": 0, "restarts": 0, "best": {}}
+
+    monkeypatch.setattr(train, "Trainer", StubTrainer)
+    folder = tmp_path / "run"
+
+    def call(*arguments):
+        with flagsaver.flagsaver():
+            flags.FLAGS(train_command(data_dir, folder)[2:] + list(arguments))
+            train.main()
+
+    call("--set=seed=1")
+    assert json.loads((folder / "pictures.json").read_text()).keys() == {"train", "val"}
+    assert json.loads((folder / "environment.json").read_text())["tensorflow"] == tf.__version__
+    with pytest.raises(UserError, match="seed is 1 there and 2 here"):
+        call("--set=seed=2")
+    call("--set=seed=2", "--restart")
+    assert [Workdir(str(path)).load_config().seed for path in (folder, tmp_path / "run.old1")] == [2, 1]
+    assert (tmp_path / "run.old1" / "checkpoints" / "ckpt-1.index").exists()

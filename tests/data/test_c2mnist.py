@@ -42,6 +42,21 @@ def test_regions_have_one_colour_each_of_the_published_ranges(pictures):
         assert odd[0] == odd[2] and 168 <= odd.min()
 
 
+def test_colours_fill_their_ranges_evenly_and_independently(pictures):
+    """300 uniform numbers: their mean is known to √(1/12/300) = 1/60 of the range, a fair share to ±1/40, a correlation to
+    ±1/√300 = 1/17; five times that, four where there are fifteen pairs."""
+    channels = np.array([[_colour_of(image, mask, label)[channel] / 255 for label, channel in (
+        (0, 0), (0, 2), (1, 0), (1, 1), (2, 0), (2, 1))] for image, mask in pictures])
+    low = np.array([0.33, 0.33, 0.0, 0.0, 0.66, 0.66])
+    width = np.array([0.33, 0.33, 0.33, 0.33, 0.34, 0.34])
+    inside = (channels - low) / width
+    assert np.abs(inside.mean(0) - 0.5).max() < 5 / 60
+    quarters = np.clip(np.floor(4 * inside), 0, 3)  # Rounding to levels of 255 may lead just out of the range.
+    shares = [(quarters == quarter).mean(0) for quarter in range(4)]
+    assert np.abs(np.array(shares) - 0.25).max() < 5 / 40
+    assert np.abs(np.corrcoef(inside.T) - np.eye(6)).max() < 4 / 17
+
+
 def test_digits_are_doubled_and_thresholded(pictures):
     doubled = {1: np.kron(EVEN > 127, np.ones((2, 2))), 2: np.kron(ODD > 127, np.ones((2, 2)))}
     complete = {1: 0, 2: 0}
@@ -141,7 +156,7 @@ def _published_digit(shape: np.ndarray, published: set) -> bool:
 
 def test_missing_files_are_named(small_mnist):
     (small_mnist / c2mnist.TRAIN_FILES[1]).unlink()
-    with pytest.raises(UserError, match=r"^train-labels-idx1-ubyte.gz not found in .*mnist/.*Get|get .*https"):
+    with pytest.raises(UserError, match=r"^train-labels-idx1-ubyte\.gz not found in .*mnist/.*: get .*https"):
         load("c2mnist", "val", data_dir=small_mnist, image_size=32)
 
 

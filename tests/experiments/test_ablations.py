@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 import tiny
+from printed import cells
 from redo_tf.config import flatten
 from redo_tf.recipes import load_recipe, recipe_names
 from redo_tf.errors import UserError
@@ -76,11 +77,6 @@ def test_a_run_is_told_by_the_best_and_the_last_evaluation_of_its_last_start(tmp
     assert ablations.result(workdir) == {
         "step": 1000, "val/iou": .5, "val/accuracy": .6, "val/iou_per_image": .7, "val/accuracy_per_image": .8,
         "restarts": 1, "last_step": 1500, "smallest_region": .25, "collapsed": False}
-
-
-def cells(text):
-    lines = [line for line in text.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_the_table_says_what_became_of_each(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 
+from printed import cells
 from redo_tf.evaluate import evaluate_split
 from redo_tf.experiments import runs, table1 as command_of_table1
 from redo_tf.metrics import SCORES
@@ -18,12 +19,6 @@ def scores(accuracy, iou):
 RESULTS = [
     {"seed": 0, "step": 40, "restarts": 2, "train": None, "val": scores(.90, .70), "test": scores(.90, .70)},
     {"seed": 1, "step": 20, "restarts": 1, "train": None, "val": scores(.92, .76), "test": scores(.94, .76)}]
-
-
-def cells(text):
-    """The rows of every table in a text."""
-    lines = [line for line in text.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_scores_stand_beside_the_published_ones_of_the_same_protocol():

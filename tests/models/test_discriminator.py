@@ -42,7 +42,7 @@ def test_parameters_by_hand(widths, count):
     with tf.Graph().as_default():  # Shapes only: nothing is initialised.
         network = Discriminator(128, widths)
         network(tf.zeros([1, 128, 128, 3]))
-    assert sum(weight.shape.num_elements() for weight in network.trainable_weights) == count
+    assert reference.parameters(network) == count
 
 
 @pytest.mark.parametrize("attention", [True, False])

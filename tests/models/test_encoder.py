@@ -31,7 +31,7 @@ def test_parameters_by_hand():
     with tf.Graph().as_default():  # Shapes only: nothing is initialised.
         network = Encoder(128, regions=2, latent_size=32, widths=(64, 128, 256, 512, 1024, 1024))
         network(tf.zeros([1, 128, 128, 3]))
-    assert sum(weight.shape.num_elements() for weight in network.trainable_weights) == 38_418_112 + 1025 * 64
+    assert reference.parameters(network) == 38_418_112 + 1025 * 64
 
 
 def test_no_attention_unless_told():

@@ -22,10 +22,6 @@ def randomized(network):
     return network
 
 
-def parameters(network) -> int:
-    return sum(weight.shape.num_elements() for weight in network.trainable_weights)
-
-
 @pytest.mark.parametrize("options, count", [
     # 7×7 to 16:            7·7·3·16 + 2·16          =   2,384
     # 3×3 s2 to 32, to 64:  9·16·32 + 64, 9·32·64 + 128 = 4,672 + 18,560
@@ -43,7 +39,7 @@ def parameters(network) -> int:
 def test_parameters_by_hand(options, count):
     network = MaskNetwork(**options)
     network(pictures())
-    assert parameters(network) == count
+    assert reference.parameters(network) == count
 
 
 @pytest.mark.parametrize("options", [{}, {"pooling_windows": None}, {"regions": 3, "residual_blocks": 1}])

@@ -28,10 +28,6 @@ def build(size=32, gamma=0.7, **options) -> RegionGenerator:
     return generator
 
 
-def parameters(network) -> int:
-    return sum(weight.shape.num_elements() for weight in network.trainable_weights)
-
-
 def test_parameters_by_hand_at_128():
     # ch = 8, d = 32, so γ and β, linear in z, are 2·33 a channel; in each block the mask is one channel more.
     # z → 4×4×128:   33·16·128                                                     =  67,584
@@ -44,7 +40,7 @@ def test_parameters_by_hand_at_128():
     # to RGB:        66·8 + 9·9·3 + 3                                              =     774
     generator = RegionGenerator(128, channels=8)
     generator(inputs(128, batch=1, d=32))
-    assert parameters(generator) == 581_119
+    assert reference.parameters(generator) == 581_119
 
 
 @pytest.mark.parametrize("attention", [True, False])

@@ -91,8 +91,7 @@ def test_the_mask_average_follows_quickly_at_first(run, step, decay):
 
 
 def test_one_sampled_region_moves_its_own_generator_alone():
-    run = build(objective__redraw="one", train__mask_average=0.0, model__generator__attention=False,
-                model__discriminator__attention=False)
+    run = build(objective__redraw="one", model__generator__attention=False, model__discriminator__attention=False)
 
     def who_moves(step):
         before = run.weights()
@@ -100,11 +99,16 @@ def test_one_sampled_region_moves_its_own_generator_alone():
         after = run.weights()
         return {name for name in after if moved(before[name], after[name])}
 
+    old = [0.5 * weight.numpy() for weight in run.average.trainable_variables]
+    run.average.set_weights(old)
     layer = run.model.discriminator.trunk.first.conv1
     kernel, u = layer.w.numpy().reshape(-1, 4), layer.u.numpy()[0]
     u = kernel.T @ kernel @ u
     steps = [who_moves(0)]
     np.testing.assert_allclose(layer.u[0], u / np.linalg.norm(u), atol=1e-5)  # One power iteration for both updates.
+    # And one step of the average, whose decay is 0.1 at first.
+    for mean, before, weight in zip(run.average.trainable_variables, old, run.model.mask_network.trainable_variables):
+        np.testing.assert_allclose(mean, 0.1 * before + 0.9 * weight.numpy(), atol=1e-6)
     steps += [who_moves(step) for step in range(1, 8)]
     chosen = [names - {"mask_network", "encoder", "discriminator"} for names in steps]
     assert all(names >= {"mask_network", "encoder", "discriminator"} for names in steps)

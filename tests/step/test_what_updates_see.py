@@ -1,6 +1,7 @@
 """Seeds, pictures and noise of the two updates."""
 from __future__ import annotations
 
+import itertools
 from typing import Dict, Sequence
 
 import numpy as np
@@ -64,21 +65,22 @@ def test_f_alone_sees_other_colours_and_only_at_first(run, monkeypatch, redraw):
             assert any(np.array_equal(update["images"], to_model_range(whole)) for whole in pictures().values())
 
 
-def test_each_update_draws_its_own_region(run, monkeypatch):
+def test_each_update_of_each_seed_draws_its_own_region(run, monkeypatch):
     """n = 2, 400 iterations: a fair coin's share of 200 is known to ±10, two coins' agreement as well; five times that."""
     step = TrainingStep(run.model, None, {}, small_config(objective__redraw="one"), run.strategy)
-    drawn = {"generator": [], "discriminator": []}
+    drawn = {(seed, parts): [] for seed in (3, 4) for parts in ("generator", "discriminator")}
 
     def record(batch, seeds, region, parts):
-        drawn[parts].append(region)
+        drawn[seeds[0].numpy().item(), parts].append(region)
         return {}
 
     monkeypatch.setattr(step, "compiled", record)
     for iteration in range(400):
-        step({}, 3, iteration)
-    generator, discriminator = (np.array(drawn[update]) for update in ("generator", "discriminator"))
-    for share in (generator.mean(), discriminator.mean(), (generator == discriminator).mean()):
-        assert abs(share - 0.5) < 0.125
+        for seed in (3, 4):
+            step({}, seed, iteration)
+    coins = [np.array(regions) for regions in drawn.values()]
+    shares = [coin.mean() for coin in coins] + [(one == other).mean() for one, other in itertools.combinations(coins, 2)]
+    assert np.abs(np.array(shares) - 0.5).max() < 0.125
 
 
 def test_colours_do_not_follow_from_the_noise(run, monkeypatch):

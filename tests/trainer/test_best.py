@@ -3,13 +3,18 @@ from __future__ import annotations
 
 import glob
 import os
+import signal
+import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import tiny
-from loop import best_weights, checkpoint_numbers, script_scores
+from loop import best_weights, checkpoint_numbers, scalars, script_scores
+from redo_tf import trainer as training
+from redo_tf.errors import Interrupted
+from redo_tf.progress import bar
 
 
 def test_best_holds_the_step_with_the_best_iou(fake, monkeypatch):
@@ -88,3 +93,55 @@ def test_metrics_are_means_over_the_iterations_since_the_last_evaluation(fake):
     trainer.run()
     (row,) = trainer.workdir.metrics()
     assert row["generator/total"] == 2 and row["train/region_sizes"] == [2, 0]
+    shown = scalars(trainer.workdir.file("tensorboard"))["generator/total"]
+    # Iteration 0 is fetched alone; then 1; 2 and 3; 4.
+    assert [(step, float(value)) for step, value in shown] == [(1, 0), (2, 1), (4, 2.5), (5, 4)]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_rates_and_times_are_of_the_iterations_alone_and_outlast_a_stop(fake, monkeypatch, stopped):
+    """The first iteration of a process, which is mostly tracing, counts for the time and not for the rate."""
+    now = [0.0]
+    monkeypatch.setattr(training, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(training, "evaluate", clocked(training.evaluate, now))
+
+    def before(step):
+        now[0] += 10 if step in first else 2
+        if stopped and step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    first = {0}
+    trainer = fake(before=before)
+    if stopped:
+        with pytest.raises(Interrupted):
+            trainer.run()
+        first, stopped = {5}, False  # The next process goes on with the sixth iteration.
+        trainer = fake(before=before)
+        expected = [(14, 2.0), (28, 2.0)]  # 2 + 2 + 10 s; 4 pictures in 2 s.
+    else:
+        expected = [(14, 2.0), (20, 2.0)]
+    trainer.run()
+    assert [(row["seconds"], row["images_per_second"]) for row in trainer.workdir.metrics()] == expected
+
+
+def clocked(function, now):
+    """The function, which takes 100 s by this clock."""
+    def slow(*arguments):
+        now[0] += 100
+        return function(*arguments)
+    return slow
+
+
+def test_the_bar_counts_iterations_and_shows_losses_and_sizes(fake, monkeypatch):
+    made = []
+
+    def recorded(total, text, **options):
+        shown = bar(total, text, **options)
+        monkeypatch.setattr(shown, "set_postfix", lambda refresh, **values: made.append(values))
+        made.append((total, text, shown))
+        return shown
+    monkeypatch.setattr(training, "bar", recorded)
+    fake().run()
+    (total, text, shown), *values = made
+    assert (total, text, shown.n) == (6, "shapes", 6)
+    assert values[-1].keys() == {"D", "G", "Lz", "sizes"} and values[-1]["sizes"] == "0.75/0.25"

@@ -43,13 +43,6 @@ def test_no_run_begins_anew_after_the_last_step_for_it(fake, caplog):
     assert "Collapsed at step 2, and not begun anew: later than step 1." in caplog.text
 
 
-def test_zero_never_restarts(fake):
-    trainer = fake("collapse.smallest_region=0")
-    trainer.step_function.metrics = {"region_sizes": np.array([1.0, 0.0], np.float32)}
-    assert trainer.run()["restarts"] == 0
-    assert not any(row["collapsed"] for row in trainer.workdir.metrics())
-
-
 def test_a_region_small_in_training_alone_or_validation_alone_is_no_collapse(fake, monkeypatch):
     trainer = fake("collapse.smallest_region=0.3")  # Training has 0.25, validation 0.4.
     script_scores(monkeypatch, iter([0.1, 0.1]))

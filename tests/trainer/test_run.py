@@ -18,6 +18,7 @@ from loop import CLOCK, checkpoint_numbers, scalars
 from redo_tf.beginning import keeps_beginning
 from redo_tf.best import load_mask_network
 from redo_tf.errors import UserError
+from redo_tf.evaluation import compile_segmenter, evaluate
 from redo_tf.models import compose
 from redo_tf.pictures import blend_masks, colour_labels
 from redo_tf.pixels import to_model_range, to_uint8
@@ -51,8 +52,8 @@ def test_metrics_have_the_names_that_others_rely_on(finished):
     assert [row["step"] for row in rows] == [3, 6]
     for row in rows:
         assert {"step", "images_per_second", "restarts", "seed", "seconds", "val/accuracy", "val/iou",
-                "val/iou_per_image", "val/accuracy_per_image", "val/region_sizes", "val/label_shares", "val/border_shares", "val/order", "val/ordered_by",
-                "train/region_sizes", "collapsed",
+                "val/iou_per_image", "val/accuracy_per_image", "val/region_sizes", "val/label_shares", "val/border_shares",
+                "val/order", "val/ordered_by", "train/region_sizes", "collapsed",
                 "generator/total", "generator/adversarial", "generator/information", "generator/gradient_norm",
                 "discriminator/total", "discriminator/real", "discriminator/fake",
                 "discriminator/gradient_norm"} == set(row)
@@ -96,6 +97,14 @@ def test_the_summary_is_what_run_returns_and_repeats_the_metrics(finished):
     assert summary["best"] == {name: value for name, value in best.items() if name == "step" or name.startswith("val/")}
 
 
+def test_scores_are_those_of_the_running_average_which_is_what_is_kept(finished):
+    trainer, _ = finished
+    average, network = (evaluate(compile_segmenter(f, 32), tiny.pictures("val"), 2)["region_sizes"]
+                        for f in (trainer.average, trainer.model.mask_network))
+    found = trainer.workdir.metrics()[-1]["val/region_sizes"]
+    assert found == pytest.approx(average, abs=1e-6) and found != pytest.approx(network, abs=1e-4)
+
+
 def test_tensorboard_shows_losses_scores_and_pictures(finished):
     trainer, _ = finished
     found = scalars(trainer.workdir.file("tensorboard"))
@@ -133,6 +142,15 @@ def test_samples_show_input_truth_mask_and_each_region_redrawn_in_the_labels_ord
     redrawn = compose(images, masks, trainer.model.paint(masks, latents)).numpy()
     for column, k in enumerate(order, start=3):
         assert np.abs(cells[:, column].astype(int) - to_uint8(redrawn[k])).max() <= 1
+
+
+def test_samples_show_the_first_pictures_alone(finished, monkeypatch):
+    trainer, _ = finished
+    grids = []
+    monkeypatch.setattr("redo_tf.trainer.SAMPLE_ROWS", 4)
+    monkeypatch.setattr(trainer.writers, "samples", lambda grid, step: grids.append(grid.shape))
+    trainer._write_samples(step=9)
+    assert grids == [(4 * 98, 5 * 98, 3)]
 
 
 def interrupted_after(trainer, folder, number):
