@@ -5,8 +5,9 @@
 Prints one line of JSON: milliseconds, and the GFLOP/s that a large convolution reaches. The two run in turn, some
 repetitions at a time, so that whatever else the machine does slows both.
 
-A SavedModel (of a version since it is written so) computes a picture in strips side by side. Where there is no core for more,
-each strip has one thread, with none to share its operations; and the large convolution runs once for each strip, too.
+A .tflite file's interpreter has one thread for each core. A SavedModel computes a picture in strips side by side: where there
+is no core for more, each strip has one thread, with none to share its operations; and the large convolution runs once for each
+strip, too.
 """
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def threads(cores: int) -> Tuple[int, int]:
 
 def measure(path: str, runtime: str, cores: int) -> Dict[str, float]:
     """Minimum and median milliseconds of one picture of the training's size, and the large convolution's GFLOP/s."""
-    model = segmenter.load(path, interpreter(runtime))
+    model = segmenter.load(path, interpreter(runtime), cores)
     size = model.card["image_size"]
     picture = np.random.default_rng(0).integers(0, 256, [1, size, size, 3], np.uint8)
     count = 1 if path.endswith(".tflite") else threads(cores)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import concurrent.futures
+import functools
 import hashlib
 import os
 from typing import Any, Callable, Dict, Optional, Tuple
@@ -73,9 +74,7 @@ class _Run(Segmenter):
             self.segmentation.fitted_masks, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
 
     def _masks(self, images):
-        if any(side < SMALLEST or side % MULTIPLE for side in images.shape[1:3]):
-            raise ValueError(f"Images are {'×'.join(map(str, images.shape[1:3]))} pixels large, and sides should be multiples "
-                             f"of {MULTIPLE}, at least {SMALLEST}: fitted_size() tells the right ones.")
+        _check_sides(images)
         return self._fitted_masks(images).numpy()
 
 
@@ -97,15 +96,15 @@ class _SavedModel(Segmenter):
 class _TFLite(Segmenter):
     """An exported .tflite file, a picture at a time.
 
-    A batch is shared out among interpreters of one thread each, up to one for each core. The threads of a single interpreter
-    wait for each other in busy loops after every layer: slower, and many times so beside other work.
+    A batch is shared out among interpreters, up to one for each core, of one thread each unless told otherwise. The threads of
+    a single interpreter wait for each other in busy loops after every layer: slower, and many times so beside other work.
     """
 
-    def __init__(self, path: str, interpreter: Callable[..., Any]):
+    def __init__(self, path: str, interpreter: Callable[..., Any], threads: int):
         card_path = os.path.splitext(path)[0] + ".json"
         super().__init__(path, _read_card(card_path))
         _check_file(path, card_path, self.card)
-        self._interpreter = interpreter
+        self._interpreter = functools.partial(interpreter, path, num_threads=threads)
         try:
             self._idle = [self._new_runner()]
             self._output = self._idle[0].get_output_details()["masks"]
@@ -114,7 +113,7 @@ class _TFLite(Segmenter):
         self._workers = concurrent.futures.ThreadPoolExecutor(usable_cores())
 
     def _new_runner(self):
-        interpreter = self._interpreter(self.path, num_threads=1)
+        interpreter = self._interpreter()
         (self._input,) = interpreter.get_input_details()
         # Not left to the signature's first call, which before LiteRT leaves out the fast kernels (XNNPACK).
         interpreter.resize_tensor_input(self._input["index"], [1, *self.fitted_size(1, 1), 3])
@@ -122,10 +121,20 @@ class _TFLite(Segmenter):
         return interpreter.get_signature_runner("serving_default")
 
     def fitted_size(self, height, width):
-        fixed = self._input["shape_signature"][1:3]
-        return super().fitted_size(height, width) if -1 in fixed else tuple(int(side) for side in fixed)
+        fixed = self._fixed_size()
+        return super().fitted_size(height, width) if fixed is None else fixed
+
+    def _fixed_size(self) -> Optional[Tuple[int, int]]:
+        """(h, w) of the pictures that it takes; None for any."""
+        sides = tuple(map(int, self._input["shape_signature"][1:3]))
+        return None if -1 in sides else sides
 
     def _masks(self, images):
+        fixed = self._fixed_size()
+        if fixed is None:
+            _check_sides(images)
+        elif images.shape[1:3] != fixed:
+            raise ValueError(f"Images are {_size(images)} pixels large, and should be {fixed[0]}×{fixed[1]}.")
         return np.concatenate(list(self._workers.map(self._masks_of_one, images[:, None])))
 
     def _masks_of_one(self, image: np.ndarray) -> np.ndarray:
@@ -141,12 +150,13 @@ class _TFLite(Segmenter):
         return masks if masks.dtype == np.float32 else (masks.astype(np.float32) - zero) * np.float32(scale)
 
 
-def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Segmenter:
+def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter, threads: int = 1) -> Segmenter:
     """The mask network at a path: a run's folder, a SavedModel's (with or without its version), or a .tflite file.
 
     Args:
       path: of the model; where none is there, the name of one that comes with the package (`pretrained.names`).
       interpreter: runs .tflite files; LiteRT's and tflite-runtime's have the same interface.
+      threads: of such an interpreter; more make a single picture faster and a batch slower.
 
     Raises:
       UserError: nothing is there, or it is none of these, or it is damaged.
@@ -161,7 +171,7 @@ def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Se
     if os.path.isfile(path):
         if not path.endswith(".tflite"):
             raise UserError(f"{path} is not a .tflite file: name a run's folder, a SavedModel or a .tflite file.")
-        return _TFLite(path, interpreter)
+        return _TFLite(path, interpreter, threads)
     if os.path.exists(os.path.join(path, "config.json")):
         return _Run(path)
     version = newest_version(path)
@@ -169,7 +179,7 @@ def load(path: str, interpreter: Callable[..., Any] = tf.lite.Interpreter) -> Se
         if os.path.exists(os.path.join(folder, "saved_model.pb")):
             return _SavedModel(folder)
     if pretrained.path(path):  # A folder of that name which is none of these, of pictures perhaps.
-        return _TFLite(pretrained.path(path), interpreter)
+        return _TFLite(pretrained.path(path), interpreter, threads)
     raise UserError(f"{path} holds neither a run (config.json) nor a SavedModel (saved_model.pb): check the path.")
 
 
@@ -185,6 +195,21 @@ def _read_card(path: str) -> Dict[str, Any]:
         raise UserError(f"The model's card {path} is missing or damaged: it is written beside every exported model; "
                         "export the model again.")
     return card
+
+
+def _check_sides(images: np.ndarray) -> None:
+    """Whether the network can have pictures of this size.
+
+    Raises:
+      ValueError: it cannot.
+    """
+    if any(side < SMALLEST or side % MULTIPLE for side in images.shape[1:3]):
+        raise ValueError(f"Images are {_size(images)} pixels large, and sides should be multiples of {MULTIPLE}, at least "
+                         f"{SMALLEST}: fitted_size() tells the right ones.")
+
+
+def _size(images: np.ndarray) -> str:
+    return "×".join(map(str, images.shape[1:3]))
 
 
 def _check_file(path: str, card_path: str, card: Dict[str, Any]) -> None:

@@ -111,6 +111,23 @@ def test_images_of_another_kind_are_refused_before_a_model_sees_them(unevaluated
             model.masks(np.zeros(shape, np.uint8))
 
 
+@pytest.mark.parametrize("size", ["30×32", "130×126", "20×20"])
+def test_sides_that_a_tflite_model_of_any_size_cannot_have_are_refused_too(size):
+    with pytest.raises(ValueError, match=f"^Images are {size} pixels large, and sides should be multiples of 4, at least 24: "):
+        segmenter.load("lfw").masks(np.zeros([1, *map(int, size.split("×")), 3], np.uint8))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_tflite_models_interpreters_have_the_threads_that_are_wished(threads):
+    given = []
+
+    def interpreter(path, num_threads):
+        given.append(num_threads)
+        return tf.lite.Interpreter(path)
+    segmenter.load("lfw", interpreter, **({} if threads == 1 else {"threads": threads}))
+    assert given == [threads]
+
+
 def test_a_tflite_models_pictures_are_computed_side_by_side_and_stay_in_order(monkeypatch):
     monkeypatch.setattr(segmenter, "usable_cores", lambda: 3)
     model = segmenter.load("lfw")
