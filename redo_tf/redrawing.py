@@ -10,6 +10,7 @@ from PIL import Image
 
 from redo_tf.best import best_checkpoint, load_mask_network
 from redo_tf.build import build_region_generators
+from redo_tf.checkpoints import restarts_and_step
 from redo_tf.errors import UserError
 from redo_tf.models import compose
 from redo_tf.pixels import to_model_range, to_uint8
@@ -24,7 +25,7 @@ class Redrawer:
     """The best mask network and region generators of a run, regions in the labels' order.
 
     Raises:
-      UserError: there is no run, or it has not been evaluated yet.
+      UserError: there is no run, or it has not been evaluated yet; or training replaced its best checkpoint meanwhile.
     """
 
     def __init__(self, workdir: Workdir):
@@ -36,9 +37,10 @@ class Redrawer:
             self.generators = build_region_generators(config.model, size)
             for generator in self.generators:  # Creates its variables.
                 generator((tf.zeros([1, size, size, 1]), tf.zeros([1, self.latent_size])))
-        # Both from one checkpoint: training that still goes on may have replaced the one that was just read.
+        # Of the same evaluation as f and the order: training that still goes on may have replaced the one that was just read.
         both = best_checkpoint(workdir, mask_network=self.mask_network, region_generators=self.generators)
-        if not both.restore_newest():
+        prefix = both.restore_newest()
+        if not prefix or restarts_and_step(prefix) != (row["restarts"], row["step"]):
             raise UserError(f"{workdir.file('best')} was replaced while it was read: run the same command again.")
         images = tf.TensorSpec([None, size, size, 3], tf.uint8)
         masks = tf.TensorSpec([None, size, size, self.regions], tf.float32)

@@ -13,7 +13,10 @@ from PIL import Image
 
 import tiny
 from redo_tf import data
+from redo_tf.best import load_mask_network
 from redo_tf.build import build_model
+from redo_tf.checkpoints import number
+from redo_tf.errors import UserError
 from redo_tf.redrawing import BATCH, FRAME_MILLISECONDS, Redrawer, draw_latents, gif, walk
 from redo_tf.workdir import Workdir
 
@@ -59,14 +62,20 @@ def redrawer(finished_run):
 
 
 @pytest.fixture(scope="module")
-def other_order(finished_run, tmp_path_factory):
-    """The same run, where the other region is the object."""
-    folder = tmp_path_factory.mktemp("other") / "run"
-    shutil.copytree(finished_run[0], folder)
-    rows = Workdir(folder).metrics()
-    (folder / "metrics.jsonl").write_text("".join(
-        json.dumps({**row, "val/order": row["val/order"][::-1]}) + "\n" for row in rows))
-    return Redrawer(Workdir(folder))
+def of_three_regions(tmp_path_factory):
+    """A run of three regions, by the order in which it says that they are the labels."""
+    folder = tmp_path_factory.mktemp("three") / "run"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        tiny.use_pictures(monkeypatch)
+        trainer = tiny.trainer(folder, "model.regions=3", "train.steps=1")
+        tiny.FakeStep(trainer)
+        trainer.run()
+
+    def redrawer(order):
+        (row,) = Workdir(folder).metrics()
+        (folder / "metrics.jsonl").write_text(json.dumps({**row, "val/order": order}) + "\n")
+        return Redrawer(Workdir(folder))
+    return redrawer
 
 
 def test_redrawing_is_the_papers_equation_with_the_best_networks(finished_run, redrawer):
@@ -89,11 +98,27 @@ def test_redrawing_is_the_papers_equation_with_the_best_networks(finished_run, r
         assert np.abs(drawn[label] - images.astype(float)).max() > 5
 
 
-def test_regions_follow_the_labels_order(redrawer, other_order):
-    images, z = tiny.pictures("val").images, draw_latents(0, 1, 2, 2)[0]
-    masks, others = redrawer.masks(images), other_order.masks(images)
-    np.testing.assert_array_equal(others, masks[..., ::-1])
-    np.testing.assert_array_equal(other_order.redraw(images, others, z), redrawer.redraw(images, masks, z[::-1])[::-1])
+def test_regions_follow_the_labels_order(of_three_regions):
+    order = [2, 0, 1]  # Not its own inverse.
+    redrawer, other = of_three_regions([0, 1, 2]), of_three_regions(order)
+    images, z = tiny.pictures("val").images, draw_latents(0, 1, 3, 2)[0]
+    masks, others = redrawer.masks(images), other.masks(images)
+    np.testing.assert_array_equal(others, masks[..., order])
+    np.testing.assert_array_equal(other.redraw(images, others, z[order]), redrawer.redraw(images, masks, z)[order])
+
+
+def test_an_evaluation_that_came_between_reading_f_and_the_generators_is_noticed(finished_run, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run[0], folder)
+    found = load_mask_network(Workdir(folder))
+
+    def and_then_training_goes_on(workdir):
+        for path in (folder / "best").glob("ckpt-*"):  # Another start's, whose regions may be in another order.
+            path.rename(path.with_name(re.sub(r"ckpt-\d+", f"ckpt-{number(1, 3)}", path.name)))
+        return found
+    monkeypatch.setattr("redo_tf.redrawing.load_mask_network", and_then_training_goes_on)
+    with pytest.raises(UserError, match="/best was replaced while it was read: run the same command again.$"):
+        Redrawer(Workdir(folder))
 
 
 def test_pictures_beyond_one_batch_are_redrawn_with_the_same_z(redrawer):

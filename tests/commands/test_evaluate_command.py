@@ -7,14 +7,17 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tiny
 from processes import run
 from redo_tf import evaluate
 from redo_tf.build import build_mask_network
 from redo_tf.checkpoints import Checkpoints
-from redo_tf.data import shapes
+from redo_tf.config import DataConfig
+from redo_tf.data import Split, shapes
 from redo_tf.pixels import to_model_range
+from redo_tf.trained import Trained
 
 
 def test_evaluation_prints_what_an_independent_computation_finds(finished_run, tmp_path):
@@ -47,3 +50,16 @@ def test_evaluation_prints_what_an_independent_computation_finds(finished_run, t
     assert [float(word) for word in table[2].split()[-2:]] == pytest.approx([expected["accuracy"], expected["iou"]], abs=5e-5)
     assert [float(word) for word in table[3].split()[-2:]] == pytest.approx(
         [expected["accuracy_per_image"], expected["iou_per_image"]], abs=5e-5)
+
+
+def test_three_regions_are_listed_in_the_labels_order(monkeypatch):
+    """Region 2 is the background, 0 the first object, 1 the second: an order that is not its own inverse."""
+    labels = np.repeat(np.array([0, 0, 0, 0, 0, 1, 1, 2], np.uint8), 4 * 32).reshape(1, 32, 32)
+    split = Split(np.zeros([1, 32, 32, 3], np.uint8), labels, ["a"], classes=3)
+    monkeypatch.setattr("redo_tf.data.load", lambda *_, **__: split)
+    regions, sizes = np.array([2, 0, 1], np.uint8)[labels], np.array([[0.3, 0.2, 0.5]], np.float32)
+    network = Trained(lambda images: (tf.constant(regions), tf.constant(sizes)), DataConfig(image_size=32), 3, [0, 1, 2], {})
+    results = evaluate.evaluate_split(network, "val", None)
+    assert results["order"] == [2, 0, 1] and results["iou"] == results["accuracy"] == 1
+    assert results["region_sizes"] == pytest.approx([0.5, 0.3, 0.2])
+    assert results["label_shares"] == pytest.approx([5 / 8, 2 / 8, 1 / 8])

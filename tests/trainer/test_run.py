@@ -121,9 +121,10 @@ def test_tensorboard_shows_losses_scores_and_pictures(finished):
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), np.asarray(Image.open(file)))
 
 
-@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
-def test_samples_show_input_truth_mask_and_each_region_redrawn_in_the_labels_order(finished, monkeypatch, order):
-    trainer, _ = finished
+@pytest.mark.parametrize("order", [[0, 1], [1, 0], [2, 0, 1]])
+def test_samples_show_input_truth_mask_and_each_region_redrawn_in_the_labels_order(finished, monkeypatch, tmp_path, order):
+    n = len(order)
+    trainer = finished[0] if n == 2 else tiny.trainer(tmp_path / "three", "model.regions=3", "train.mask_average=0.9")
     monkeypatch.setattr(trainer.workdir, "metrics", lambda: [{"restarts": 0, "val/order": order}])
     monkeypatch.setattr(trainer.writers, "events", tf.summary.create_noop_writer())  # The run's own is closed.
     trainer._write_samples(step=9)
@@ -131,14 +132,14 @@ def test_samples_show_input_truth_mask_and_each_region_redrawn_in_the_labels_ord
     grid = np.asarray(Image.open(sample))
     os.unlink(sample)
     val = tiny.pictures("val")
-    assert grid.shape == (6 * 98, 5 * 98, 3)  # 32 pixels are drawn as 96, with a white line around.
-    cells = grid.reshape(6, 98, 5, 98, 3).transpose(0, 2, 1, 3, 4)[:, :, 1:-1:3, 1:-1:3]
+    assert grid.shape == (6 * 98, (3 + n) * 98, 3)  # 32 pixels are drawn as 96, with a white line around.
+    cells = grid.reshape(6, 98, 3 + n, 98, 3).transpose(0, 2, 1, 3, 4)[:, :, 1:-1:3, 1:-1:3]
     assert np.array_equal(cells[:, 0], val.images)
     assert np.array_equal(cells[:, 1], colour_labels(val.masks))
     images = to_model_range(val.images)
     masks = trainer.average(images)
     assert np.abs(cells[:, 2].astype(int) - blend_masks(masks.numpy()[..., order])).max() <= 1
-    latents = tf.repeat(tf.random.stateless_normal([1, 2, 2], [0, 0]), 6, axis=0)  # One z for all rows.
+    latents = tf.repeat(tf.random.stateless_normal([1, n, 2], [0, 0]), 6, axis=0)  # One z for all rows.
     redrawn = compose(images, masks, trainer.model.paint(masks, latents)).numpy()
     for column, k in enumerate(order, start=3):
         assert np.abs(cells[:, column].astype(int) - to_uint8(redrawn[k])).max() <= 1
