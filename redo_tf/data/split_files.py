@@ -49,7 +49,7 @@ class SplitFiles:
             masks = _open_array(self._masks, shape) if index["labelled"] else None
             return Split(images, masks, Names(index["ids"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-            logging.warning("%s is damaged (%s): making it anew.", self._index, error)
+            logging.warning("%s is damaged (%s) and not used.", self._index, error)
             return None
 
     def write(self, count: int, rows: Rows, made_from: Dict[str, Any], description: str) -> None:

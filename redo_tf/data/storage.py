@@ -124,11 +124,13 @@ def _is_ready(builder: PictureBuilder, sources: Optional[pathlib.Path]) -> bool:
 def _no_empty_downloads(root: pathlib.Path) -> Iterator[None]:
     """Removes the folders that TFDS makes for downloads where it downloads nothing."""
     made = not (root / "downloads").exists()
-    yield
-    if made:
-        with contextlib.suppress(OSError):  # Not there, or in use.
-            (root / "downloads" / "extracted").rmdir()
-            (root / "downloads").rmdir()
+    try:
+        yield
+    finally:
+        if made:
+            with contextlib.suppress(OSError):  # Not there, or in use.
+                (root / "downloads" / "extracted").rmdir()
+                (root / "downloads").rmdir()
 
 
 def _remove_leftovers(builder: PictureBuilder) -> None:

@@ -87,7 +87,7 @@ def test_too_few_pictures(tmp_path, count, leftovers):
         Image.new("RGB", (40, 30)).save(tmp_path / f"{number}.png")
     with pytest.raises(UserError, match=rf"^{tmp_path} holds {count} readable pictures .*10 are the fewest.*: add more, or .*"):
         load("folder", "train", data_dir=tmp_path, image_size=32)
-    assert not leftovers(tmp_path)
+    assert not leftovers(tmp_path) and not (tmp_path / "downloads").exists()
 
 
 def test_which_folder():
