@@ -23,6 +23,7 @@ from redo_tf.data.pipeline import training_batches
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.pixels import to_model_range
+from redo_tf.precision import layers_in
 from redo_tf.progress import bar
 from redo_tf.workdir import Workdir
 
@@ -66,7 +67,8 @@ def first_mask_weights(config: Config, workdir: Workdir, images: np.ndarray) -> 
         teachers = [(source, at) for source, at, _ in sources]
         if len(teachers) > 1:
             _match_regions(teachers, images[:COMPARED])
-        student = build_mask_network(config.model)
+        with layers_in(config.train.precision):
+            student = build_mask_network(config.model)
         student.set_weights(network.get_weights())
         teach(student, teachers, images, config.train.begin_steps, config.train.batch_size, config.seed, config.data.flip)
         network = student

@@ -33,6 +33,7 @@ from redo_tf.data import training_batches
 from redo_tf.errors import UserError
 from redo_tf.optimizers import build_optimizers
 from redo_tf.pixels import to_model_range
+from redo_tf.precision import layers_in
 from redo_tf.recipe_flags import config_from_flags
 from redo_tf.step import TrainingStep
 from redo_tf.strategy import check_replicas, default_strategy, on_cpu, shards
@@ -103,7 +104,6 @@ class Benchmark:
 
     def __init__(self, config: Config, steps: int, warmup: int, strategy: tf.distribute.Strategy):
         self.config, self.steps, self.warmup, self.strategy = config, steps, warmup, strategy
-        tf.keras.mixed_precision.set_global_policy(config.train.precision)
         logging.info("Timing a large convolution.")
         self.rate = convolution_rate(config, strategy, steps, warmup)
 
@@ -122,7 +122,7 @@ class Benchmark:
             return {}
         batch_size = self.config.train.batch_size
         tf.keras.utils.set_random_seed(self.config.seed)
-        with self.strategy.scope():
+        with self.strategy.scope(), layers_in(self.config.train.precision):
             model = build_model(self.config.model, self.config.data.image_size)
             optimizers = build_optimizers(model, self.config.optimizer)
         step = TrainingStep(model, None, optimizers, self.config, self.strategy)
@@ -159,7 +159,8 @@ class Benchmark:
     def inference(self) -> Dict[str, Dict[str, float]]:
         """The mask network on uint8 pictures, one and 32 at a time."""
         logging.info("Timing inference.")
-        network = build_mask_network(self.config.model)
+        with layers_in(self.config.train.precision):
+            network = build_mask_network(self.config.model)
         segment = tf.function(lambda images: network(to_model_range(images), training=False))
         results = {}
         for count in (1, 32):

@@ -14,6 +14,7 @@ def build_mask_network(config: ModelConfig) -> MaskNetwork:
     """f, with every variable created: I [B, H, W, 3] in −1…1 → M [B, H, W, n], H and W multiples of 4."""
     network = _mask_network(config)
     network(tf.zeros([1, 32, 32, 3]))  # No weight depends on the picture's size.
+    begin_as(config.initialization, network)
     return network
 
 
@@ -23,7 +24,8 @@ def _mask_network(config: ModelConfig) -> MaskNetwork:
 
 
 def build_region_generators(config: ModelConfig, image_size: int) -> List[RegionGenerator]:
-    """G_1…G_n, whose variables appear with their first calls: (M_k [B, S, S, 1], z_k [B, d]) → V_k [B, S, S, 3] in −1…1."""
+    """G_1…G_n, whose variables appear with their first calls: (M_k [B, S, S, 1], z_k [B, d]) → M_k ⊙ V_k [B, S, S, 3] in
+    −1…1."""
     g = config.generator
     return [RegionGenerator(image_size, g.channels, g.normalization, g.attention, config.gain)
             for _ in range(config.regions)]

@@ -57,6 +57,11 @@ class TrainingStep:
         metrics.update(self.compiled(batch, seeds, drawn[1], parts="discriminator"))
         return metrics
 
+    @property
+    def traces(self) -> int:
+        """How many iterations had to be traced so far."""
+        return self.compiled.experimental_get_tracing_count()
+
     def _seeds(self, seed: int, step: int) -> tf.Tensor:
         """int64 [seed, step].
 

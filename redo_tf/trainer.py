@@ -21,6 +21,7 @@ from redo_tf.models import compose, networks
 from redo_tf.optimizers import build_optimizers
 from redo_tf.pictures import sample_grid
 from redo_tf.pixels import to_model_range
+from redo_tf.precision import layers_in
 from redo_tf.progress import bar
 from redo_tf.signals import StopSignals
 from redo_tf.step import TrainingStep
@@ -69,7 +70,6 @@ class Trainer:
                             config.train.batch_size, config.train.shards, parts)
 
         # -------------------------------------------------------------------------------------------- networks
-        tf.keras.mixed_precision.set_global_policy(config.train.precision)
         self.first_mask_weights = (
             first_mask_weights(config, workdir, self.train.images) if config.train.begin_with else None)
         with self.strategy.scope():
@@ -168,18 +168,20 @@ class Trainer:
             self.train.images, batch_size=config.batch_size, seed=seed, start_step=step, flip=self.config.data.flip,
             parts=self.train.parts, weights=self.config.data.weights)))
         pending: List[Dict[str, tf.Tensor]] = []  # Of the iterations since the last fetch.
-        clock, traced = time.perf_counter(), False  # The first iteration is mostly tracing: fetched alone, not timed.
+        clock = time.perf_counter()
         with bar(config.steps, self.config.data.dataset, initial=step) as shown:
             while step < config.steps:
+                traces = self.step_function.traces
                 pending.append(self.step_function(next(batches), seed, step))
+                traced = self.step_function.traces > traces  # Such an iteration takes much longer: fetched at once, not timed.
                 step += 1
                 shown.update()
                 stop = signals.received  # Read once: a signal during what follows counts after the next iteration.
                 due = schedule.due(config, step, stopping=stop is not None)
-                if traced and not due:
+                if not (traced or due):
                     continue
-                means = self._account_for(pending, step, clock, timed=traced)
-                pending, traced = [], True
+                means = self._account_for(pending, step, clock, timed=not traced)
+                pending = []
                 shown.set_postfix(D=f"{means['discriminator/total']:.2f}", G=f"{means['generator/adversarial']:.2f}",
                                   Lz=f"{means['generator/information']:.2f}",
                                   sizes="/".join(f"{size:.2f}" for size in means["region_sizes"]), refresh=False)
@@ -210,7 +212,7 @@ class Trainer:
         fetched = self._fetch(pending, step)
         seconds = time.perf_counter() - since
         self.window.add(fetched, seconds, timed)
-        if timed or self.stopwatch.times:
+        if self.stopwatch.times:
             self.stopwatch.add("iterations", seconds, len(pending))
         else:
             self.stopwatch.add("start-up", time.perf_counter() - self.started)
@@ -317,13 +319,14 @@ class Trainer:
 
     def _fresh_model(self, restarts: int):
         tf.keras.utils.set_random_seed(self.seed(restarts))
-        model = build_model(self.config.model, self.config.data.image_size)
+        with layers_in(self.config.train.precision):
+            model = build_model(self.config.model, self.config.data.image_size)
         if self.first_mask_weights:
             model.mask_network.set_weights(self.first_mask_weights)
         return model
 
     def _new_average(self) -> tf.keras.Model:
-        with tf.device("CPU:0"):
+        with tf.device("CPU:0"), layers_in(self.config.train.precision):
             average = build_mask_network(self.config.model)
         average.set_weights(self.model.mask_network.get_weights())
         return average

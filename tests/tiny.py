@@ -131,11 +131,12 @@ class FakeStep:
     """
 
     def __init__(self, trainer: Trainer, before=lambda step: None):
-        self.trainer, self.before, self.metrics = trainer, before, {}
+        self.trainer, self.before, self.metrics, self.traces = trainer, before, {}, 0
         trainer.step_function = self
 
     def __call__(self, batch, seed: int, step: int) -> Dict[str, np.ndarray]:
         self.before(step)
+        self.traces = max(self.traces, 1)
         rng = np.random.default_rng([seed, step])
         for variable in self.trainer.model.mask_network.trainable_variables:
             variable.assign_add(rng.normal(size=variable.shape).astype(np.float32) * 0.1)

@@ -15,8 +15,8 @@ from redo_tf.evaluation import compile_segmenter, score
 from redo_tf.labels import UNLABELLED
 from redo_tf.optimizers import l2_decayed
 from redo_tf.pixels import to_model_range
+from redo_tf.precision import layers_in
 from redo_tf.progress import bar
-from redo_tf.released_weights import begin_as
 from redo_tf.supervision.pictures import batches
 
 
@@ -60,10 +60,9 @@ def train(config: Config, settings: Settings, training: data.Split, stopping: da
       Diverged: the loss became NaN or infinite.
     """
     tf.keras.backend.clear_session()  # Results do not depend on how many networks this process made before.
-    tf.keras.mixed_precision.set_global_policy(config.train.precision)
     tf.keras.utils.set_random_seed(seed)
-    network = build_mask_network(config.model)
-    begin_as(config.model.initialization, network)
+    with layers_in(config.train.precision):
+        network = build_mask_network(config.model)
     segment = compile_segmenter(network, config.data.image_size)
     optimizer = tf.keras.optimizers.legacy.Adam(settings.learning_rate)
 

@@ -124,6 +124,21 @@ def test_rates_and_times_are_of_the_iterations_alone_and_outlast_a_stop(fake, mo
     assert [(row["seconds"], row["images_per_second"]) for row in trainer.workdir.metrics()] == expected
 
 
+def test_every_iteration_that_is_traced_is_left_out_of_the_rate(fake, monkeypatch):
+    """As with one sampled region, whose graph is made when it is first drawn."""
+    now = [0.0]
+    monkeypatch.setattr(training, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def before(step):
+        if step == 4:
+            trainer.step_function.traces = 2
+        now[0] += 10 if step in (0, 4) else 2
+    trainer = fake("train.eval_every=6", before=before)
+    trainer.run()
+    (row,) = trainer.workdir.metrics()
+    assert (row["seconds"], row["images_per_second"]) == (28, 2.0)
+
+
 def clocked(function, now):
     """The function, which takes 100 s by this clock."""
     def slow(*arguments):

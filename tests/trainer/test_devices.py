@@ -73,6 +73,7 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_weights_and_scores_in_float32(t
     before = tiny.state(trainer)
     summary = trainer.run()
     assert trainer.model.mask_network.compute_dtype == "bfloat16"
+    assert tf.keras.mixed_precision.global_policy().name == "float32"  # Of what this process makes next.
     after = tiny.state(trainer)
     assert {value.dtype for value in after.values()} == {np.dtype(np.float32), np.dtype(np.int64)}
     assert all(np.isfinite(value).all() for value in after.values())
