@@ -124,7 +124,7 @@ class InferenceGraph:
         kernel, bias = self._logit_weights()
         x = reflect_pad(self.precision.activation("columns", x))
         x = self._convolve("columns", x, column_taps(kernel), strides=[1, BLOCK, 1, 1])
-        sums, labels = row_sums(1), len(bias)
+        sums, labels = row_sums(), len(bias)
         if self.network.regions == 2:  # x and −x
             sums, bias = np.stack([sums, -sums], axis=-1).reshape(*sums.shape[:-1], -1), np.array([bias[0], -bias[0]])
         # One label at a time: of kernels of 1,024 numbers and more TFLite's dynamic quantization keeps 8 bits, which made
@@ -276,11 +276,12 @@ def column_taps(kernel: np.ndarray) -> np.ndarray:
     return taps.reshape(size - 1 + BLOCK, 1, inputs, BLOCK * size * outputs)
 
 
-def row_sums(outputs: int, size: int = 7) -> np.ndarray:
-    """Adds up what `column_taps` gives, for both columns of a block: [1, 8, 2·7·out, 2·2·out]."""
-    sums = np.zeros([size - 1 + BLOCK, BLOCK, size, outputs, BLOCK, BLOCK, outputs], np.float32)
+def row_sums() -> np.ndarray:
+    """Adds up what `column_taps` gives of one output, for both columns of a block: [1, 8, 2·7, 2·2]."""
+    size = 7
+    sums = np.zeros([size - 1 + BLOCK, BLOCK, size, BLOCK, BLOCK], np.float32)
     for row in range(BLOCK):
         for column in range(BLOCK):
             for tap in range(size):
-                sums[column + tap, row, tap, :, row, column] = np.eye(outputs)
-    return sums.reshape(1, size - 1 + BLOCK, BLOCK * size * outputs, BLOCK * BLOCK * outputs)
+                sums[column + tap, row, tap, row, column] = 1
+    return sums.reshape(1, size - 1 + BLOCK, BLOCK * size, BLOCK * BLOCK)

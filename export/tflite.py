@@ -35,6 +35,7 @@ from export.int8 import Int8, calibrate
 from redo_tf import cli, data
 from redo_tf.best import load_mask_network
 from redo_tf.config import Config
+from redo_tf.data.split import evenly_spread
 from redo_tf.errors import UserError
 from redo_tf.files import write_whole
 from redo_tf.models import MaskNetwork
@@ -65,8 +66,8 @@ def export(workdir: Workdir, path: str, quantize: str = "none", dynamic_size: bo
       data_dir: where the run's data set lies; for int8.
 
     Raises:
-      UserError: there is no run, it has not been evaluated yet, `path` does not end in .tflite or is a folder, or the
-        data set for int8 is missing.
+      UserError: there is no run, it has not been evaluated yet, `path` does not end in .tflite or is a folder, the card
+        would replace another file, or the data set for int8 is missing.
     """
     if not path.endswith(".tflite") or os.path.isdir(path):
         raise UserError(f"--output={path} is not the name of a .tflite file: choose one.")
@@ -147,7 +148,7 @@ def _write_together(contents: Dict[str, bytes]) -> None:
 def _calibrated(config: Config, network: MaskNetwork, order, data_dir: Optional[str]) -> Precision:
     """8 bits, in ranges found on training pictures, evenly spread over the set."""
     images = data.load_configured(config.data, "train", data_dir).images
-    chosen = np.linspace(0, len(images) - 1, min(CALIBRATION_PICTURES, len(images))).astype(int)
+    chosen = evenly_spread(len(images), CALIBRATION_PICTURES)
     with bar(len(chosen), "Calibrating", unit="picture", brief=True) as progress:
         def batches():
             for i in range(0, len(chosen), CALIBRATION_BATCH):

@@ -26,6 +26,7 @@ from export.latency import RUNTIMES, interpreter
 from redo_tf import cli, data, flops, metrics, segmenter
 from redo_tf.build import build_mask_network
 from redo_tf.config import Config
+from redo_tf.data.split import evenly_spread
 from redo_tf.environment import usable_cores
 from redo_tf.errors import UserError
 from redo_tf.progress import bar
@@ -97,7 +98,7 @@ def compare(exported: Segmenter, run: Segmenter, images: np.ndarray, masks: Opti
 
 
 def arithmetic(config: Config) -> flops.Arithmetic:
-    """Of the mask network's convolutions and matrix products for one picture."""
+    """What the mask network's convolutions and matrix products take for one picture of the training's size."""
     network = build_mask_network(config.model)
     size = config.data.image_size
     return flops.count(tf.function(network).get_concrete_function(tf.TensorSpec([1, size, size, 3])))
@@ -111,6 +112,9 @@ def latencies(path: str, runtime: str, counted: flops.Arithmetic) -> List[Dict[s
       path: of the model.
       runtime: see `latency.RUNTIMES`.
       counted: from `arithmetic`.
+
+    Raises:
+      UserError: the model does not run there.
     """
     rows = []
     for cores in [2**i for i in range(usable_cores().bit_length())]:
@@ -129,13 +133,17 @@ def latencies(path: str, runtime: str, counted: flops.Arithmetic) -> List[Dict[s
 
 
 def verify(path: str, workdir: Workdir, data_dir: Optional[str], runtime: str, pictures: int) -> Dict[str, Any]:
-    """All of it: the fields of `compare`, and `latency`, a list of what `latencies` returns."""
+    """All of it: the fields of `compare`, and `latency`, a list of what `latencies` returns.
+
+    Raises:
+      UserError: the model cannot be loaded or timed, or is not of this run; or there is no run, or no data.
+    """
     config = workdir.load_config()
     exported, run = segmenter.load(path, interpreter(runtime)), segmenter.load(workdir.path)
     if exported.regions != run.regions or exported.card["image_size"] != run.card["image_size"]:
         raise UserError(f"{path} is not of the run {workdir.path}: regions or sizes differ; check --workdir.")
     split = data.load_configured(config.data, "val", data_dir)
-    chosen = np.linspace(0, len(split.images) - 1, min(pictures, len(split.images))).astype(int)
+    chosen = evenly_spread(len(split.images), pictures)
     results = compare(exported, run, np.asarray(split.images[chosen]), split.truth(run.regions, chosen),
                       split.scored_classes(run.regions))
     kind = {name: exported.card.get(name) for name in ("format", "quantize")}

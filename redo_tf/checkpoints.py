@@ -19,12 +19,12 @@ from redo_tf.errors import UserError
 
 
 def number(restarts: int, step: int) -> int:
-    """Of the checkpoint at this step. It grows over restarts, so that the newest is always the last."""
+    """The checkpoint's number at this step. It grows over restarts, so that the newest is always the last."""
     return restarts * STEP_LIMIT + step
 
 
 def restarts_and_step(prefix: str) -> Tuple[int, int]:
-    """Of the checkpoint with this path, see `number`."""
+    """What the number of the checkpoint with this path is made of, see `number`."""
     return divmod(int(prefix.rsplit("-", 1)[1]), STEP_LIMIT)
 
 

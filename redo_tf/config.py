@@ -67,7 +67,7 @@ class GeneratorConfig:
 @dataclasses.dataclass
 class TrunkConfig:
     """D or δ."""
-    widths: Tuple[int, ...] = (64, 128, 256, 512, 1024, 1024)  # released code; Table 4: 64, 64, 128, 256, 512, 1024
+    widths: Tuple[Count, ...] = (64, 128, 256, 512, 1024, 1024)  # released code; Table 4: 64, 64, 128, 256, 512, 1024
     attention: bool = True
 
 
@@ -197,7 +197,7 @@ def _typed(value: Any, wanted: Any, name: str) -> Any:
             return float(value)  # Neither NaN nor infinite.
     elif origin is None and isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
         return value
-    described = f"a list of {'whole ' if arguments[0] is int else ''}numbers" if origin is tuple else {
+    described = f"a list of {'' if arguments[0] is float else 'whole '}numbers" if origin is tuple else {
         int: "a whole number", float: "a finite number", bool: "True or False", str: "a word"}.get(wanted, wanted.__name__)
     raise UserError(f"{name} takes {described}, not {value!r}.")
 
@@ -268,9 +268,10 @@ def validate(config: Config) -> Config:
             raise UserError(f"{name} is one of {', '.join(map(str, arguments))}, not {value!r}.")
         if origin is Annotated and not arguments[1].holds(value):
             raise UserError(f"{name} is {arguments[1]}, not {value!r}.")
-    for name in ("model.discriminator.widths", "model.encoder.widths"):
-        if min(flatten(config)[name]) < 1:
-            raise UserError(f"{name} takes positive whole numbers, not {flatten(config)[name]}.")
+        if origin is tuple and get_origin(arguments[0]) is Annotated:
+            bounds = get_args(arguments[0])[1]
+            if not all(map(bounds.holds, value)):
+                raise UserError(f"{name} takes numbers that are {bounds}, not {value!r}.")
     try:
         halvings(config.data.image_size)
     except ValueError as error:

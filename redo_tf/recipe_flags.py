@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from typing import Iterable, Optional
 
 import tensorflow as tf
 from absl import flags
@@ -19,8 +20,13 @@ flags.DEFINE_string("config", None, "Recipe: a Python file with get_config(), or
 flags.DEFINE_multi_string("set", [], "Overrides a configuration field: --set train.batch_size=16. May be repeated.")
 
 
-def resolve(dataset, recipe, assignments) -> configuration.Config:
+def resolve(dataset: Optional[str], recipe: Optional[str], assignments: Iterable[str]) -> configuration.Config:
     """Recipe, then data set, then overrides; validated.
+
+    Args:
+      dataset: name of a data set or a mixture; None for the recipe's.
+      recipe: name or path; None for the one named like the (first) data set, without any for that of `shapes`.
+      assignments: `name=value` each, the last one of a name counts.
 
     Raises:
       UserError: any of them is not right.

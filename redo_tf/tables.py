@@ -12,7 +12,7 @@ def mean_and_deviation(values: Sequence[float]) -> Dict[str, Optional[float]]:
 
 
 def plus_minus(summary: Optional[Dict[str, Optional[float]]]) -> str:
-    """`.917 ± .002` of a mean and deviation, a dash for None."""
+    """`0.917 ± 0.002` of a mean and deviation, a dash for None."""
     if summary is None:
         return "–"
     deviation = "" if summary["std"] is None else f" ± {summary['std']:.3f}"

@@ -61,7 +61,7 @@ def line(row: Dict[str, Any]) -> str:
 
 
 def summary(rows: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """Of a run's last start, from its rows: where it ended, the scores of its last and of its best evaluation."""
+    """How a run's last start ended, from its rows, and the scores of its last and of its best evaluation."""
     last, best = rows[-1], history.best(rows)
     scores = lambda row: {name: value for name, value in row.items() if name == "step" or name.startswith("val/")}
     return {**{name: last[name] for name in ("seed", "restarts", "images_per_second")},

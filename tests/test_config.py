@@ -205,7 +205,7 @@ def test_other_sizes_are_refused(size):
 @pytest.mark.parametrize("network", ["discriminator", "encoder"])
 def test_widths_are_positive(network):
     assert refusal(validate, overridden(f"model.{network}.widths=8,0,8")) == (
-        f"model.{network}.widths takes positive whole numbers, not (8, 0, 8).")
+        f"model.{network}.widths takes numbers that are at least 1, not (8, 0, 8).")
 
 
 def test_a_misspelt_field_of_a_recipe_is_refused_with_the_nearest():

@@ -22,6 +22,7 @@ from redo_tf.data import SPLITS, Split, loading
 from redo_tf.data.builder import PictureBuilder
 from redo_tf.data.cache import stored_sizes
 from redo_tf.data.contact_sheet import contact_sheet
+from redo_tf.data.split import evenly_spread
 from redo_tf.files import write_whole
 from redo_tf.labels import UNLABELLED
 from redo_tf.pictures import png
@@ -94,7 +95,7 @@ def main() -> None:
 
 def write_contact_sheet(config: DataConfig, splits: List[Split]) -> str:
     """Writes pictures spread evenly over each split; the path."""
-    chosen = [np.linspace(0, len(split.images) - 1, min(FLAGS.pictures, len(split.images))).astype(int) for split in splits]
+    chosen = [evenly_spread(len(split.images), FLAGS.pictures) for split in splits]
     images = np.concatenate([split.images[rows] for split, rows in zip(splits, chosen)])
     masks = np.concatenate([
         np.full((len(rows), *images.shape[1:3]), UNLABELLED, np.uint8) if split.masks is None else split.masks[rows]

@@ -76,7 +76,7 @@ def members(name: str) -> List[str]:
 
 
 def dataset(name: str) -> Type[PictureBuilder]:
-    """The builder of a data set."""
+    """The builder of a data set, one of `NAMES`."""
     return _DATASETS[name]
 
 

@@ -28,4 +28,3 @@ class Names(collections.abc.Sequence):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, collections.abc.Sequence) and list(self) == list(other)
 
-    __hash__ = None

@@ -127,7 +127,7 @@ def training_batches(
       batch_size: B, over all replicas.
       seed: any non-negative integer.
       start_step: number of batches to leave out, at no cost.
-      flip: mirror every other picture, left and right, at random.
+      flip: mirror each picture of either draw, left and right, with probability ½.
       parts: how many pictures come from each data set of a mixture, in order.
       weights: how often each of them is drawn, in any unit; None for as often as it has pictures.
 

@@ -54,6 +54,11 @@ class Split:
         digest = hashlib.sha256()
         for name in self.ids:
             digest.update(name.encode() + b"\0")
-        for row in np.linspace(0, len(self.images) - 1, min(len(self.images), 50)).astype(int):
+        for row in evenly_spread(len(self.images), 50):
             digest.update(self.images[row].tobytes())
         return f"{len(self.images)} pictures, {digest.hexdigest()[:16]}"
+
+
+def evenly_spread(count: int, most: int) -> np.ndarray:
+    """The first of `count` rows, the last, and others as far apart: int [min(count, most)]."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int)

@@ -21,7 +21,7 @@ def bins_of(size: Size, bins: int, windows: str) -> Size:
         bins as are asked for: bin i covers ⌊i·size/bins⌋ to ⌈(i+1)·size/bins⌉, so that every value counts.
 
     Raises:
-      ValueError: there are fewer values than bins, or `windows` is neither of the two.
+      ValueError: there are fewer values than bins, where their number is known in Python, or `windows` is neither of the two.
     """
     if not tf.is_tensor(size) and bins > size:
         raise ValueError(f"{size} values cannot be pooled into {bins} bins.")

@@ -51,12 +51,12 @@ class Redo(tf.Module):
 
 
 def compose(images: tf.Tensor, masks: tf.Tensor, painted: tf.Tensor) -> tf.Tensor:
-    """I'_k = M_k ⊙ V_k + (1 − M_k) ⊙ I for every region; where M_k is 0 the picture is unchanged.
+    """I'_k = M_k ⊙ V_k + (1 − M_k) ⊙ I for every region k; where M_k is 0 the picture is unchanged.
 
     Args:
       images: I [B, S, S, 3].
-      masks: M [B, S, S, n], summing to 1 over n.
-      painted: M_k ⊙ V_k [n, B, S, S, 3].
+      masks: M [B, S, S, n], of all regions or of some of them.
+      painted: M_k ⊙ V_k [n, B, S, S, 3] of the same ones.
 
     Returns:
       [n, B, S, S, 3].

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import threading
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -145,7 +145,7 @@ def _refusal(mask: str, owner: str) -> PictureError:
         ", which is no longer there: add --overwrite to replace it, or choose another --output"))
 
 
-def _is_done(row: Dict[str, Any], files: Dict[str, str], output: str, model: str) -> bool:
+def _is_done(row: Optional[Dict[str, Any]], files: Dict[str, str], output: str, model: str) -> bool:
     return (row is not None and row.get("model") == model and not row.get("outdated") and
             all(row.get(kind) == name and is_whole(os.path.join(output, name)) for kind, name in files.items()))
 

@@ -8,10 +8,10 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def names() -> List[str]:
-    """Of all that there are."""
+    """All that there are, in alphabetical order."""
     return sorted(name[:-len(".tflite")] for name in os.listdir(FOLDER) if name.endswith(".tflite"))
 
 
 def path(name: str) -> Optional[str]:
-    """Of the .tflite file; None where no network has that name."""
+    """Where the .tflite file of this network is; None where none has that name."""
     return os.path.join(FOLDER, name + ".tflite") if name in names() else None

@@ -77,7 +77,7 @@ def draw(rows: Sequence[int], count: int, seed: int) -> List[int]:
 def batches(pictures: data.Split, size: int, seed: int, flip: bool) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
     """Infinite batches of images uint8 [B, S, S, 3] and masks [B, S, S]: one permutation an epoch after another.
 
-    B is `size`, or all pictures where they are fewer. `flip` mirrors every other picture, left and right, at random.
+    B is `size`, or all pictures where they are fewer. `flip` mirrors each, left and right, with probability ½.
     """
     size = min(size, len(pictures.ids))
     rng = np.random.default_rng([seed, 1])

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from redo_tf.data import Split
+from redo_tf.data.split import evenly_spread
 from redo_tf.labels import UNLABELLED
+
+
+def test_a_few_rows_are_spread_from_the_first_to_the_last():
+    assert evenly_spread(10, 4).tolist() == [0, 3, 6, 9]
+    assert evenly_spread(10, 3).tolist() == [0, 4, 9] and evenly_spread(3, 5).tolist() == [0, 1, 2]
+    assert evenly_spread(1, 5).tolist() == [0] and evenly_spread(5, 1).tolist() == [0]
 
 
 def test_a_fingerprint_is_of_the_names_and_of_the_pictures():
