@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tiny
+from processes import redo_tf
 from redo_tf import benchmark
 
 
@@ -85,13 +86,12 @@ def test_the_command_prints_a_table_and_json(tmp_path):
         row["efficiency_as_published"]], atol=0.05)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--only=iterations"], r"--only=iterations is not a part; there is generator, discriminator, iteration, .*\."),
-    (["--image_size=100"], r"data\.image_size: .*"),
-    (["--replicas=2", "--set", "train.xla=True"], r"train\.xla compiles for one device and there are 2: .*"),
-    (["--replicas=3", "--set", "train.batch_size=4"], r"train\.batch_size=4 cannot be shared equally by 3 replicas: .*"),
-])
-def test_mistakes(arguments, message):
-    done = subprocess.run([sys.executable, "-m", "redo_tf.benchmark", *arguments], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert re.fullmatch(message, done.stderr.strip())
+def test_mistakes():
+    expected = [
+        (["--only=iterations"], r"--only=iterations is not a part; there is generator, discriminator, iteration, .*\."),
+        (["--image_size=100"], r"data\.image_size: .*"),
+        (["--replicas=2", "--set", "train.xla=True"], r"train\.xla compiles for one device and there are 2: .*"),
+        (["--replicas=3", "--set", "train.batch_size=4"], r"train\.batch_size=4 cannot be shared equally by 3 replicas: .*")]
+    done = redo_tf(*(["benchmark", *arguments] for arguments, _ in expected))
+    for (arguments, message), (code, _, errors) in zip(expected, done):
+        assert code == 2 and re.fullmatch(message, errors.strip()), arguments

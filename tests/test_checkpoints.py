@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import os
-import resource
 
 import pytest
 import tensorflow as tf
 
+from full_disk import room_for
 from redo_tf.checkpoints import Checkpoints, is_readable
 from redo_tf.errors import UserError
 
@@ -188,13 +188,8 @@ def test_a_lost_list_of_checkpoints_is_harmless(tmp_path):
 
 def test_a_disk_that_cannot_take_the_checkpoint_is_told_and_the_older_ones_stay(tmp_path):
     checkpoints = save(tmp_path, 1.0, 2.0, kept=2)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # The variable alone has 4000 bytes.
-    try:
-        with pytest.raises(UserError) as caught:
-            checkpoints.save(3)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with room_for(1000), pytest.raises(UserError) as caught:  # The variable alone has 4000 bytes.
+        checkpoints.save(3)
     assert str(caught.value) == (f"Checkpoint 3 cannot be saved in {tmp_path} (File too large): make room there and run "
                                  "the same command to continue from the last checkpoint.")
     assert restored(tmp_path) == (2.0, str(tmp_path / "ckpt-2"))

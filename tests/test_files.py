@@ -4,11 +4,11 @@ import ast
 import errno
 import os
 import pathlib
-import resource
 import stat
 
 import pytest
 
+from full_disk import room_for
 from redo_tf import files
 from redo_tf.errors import UserError
 
@@ -29,14 +29,9 @@ def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, monkey
 
 def test_a_full_disk_is_told_with_the_files_name(tmp_path):
     path = str(tmp_path / "metrics.jsonl")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(OSError) as caught:
-            files.write_whole(path, bytes(1001))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, path)  # In the place of ENOSPC.
+    with room_for(1000), pytest.raises(OSError) as caught:
+        files.write_whole(path, bytes(1001))
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, path)
     assert os.listdir(tmp_path) == []
 
 

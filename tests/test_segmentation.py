@@ -94,3 +94,13 @@ def test_masks_lie_where_the_object_is(height, width):
     wrong = (labels[0] == 1) != (picture[0, ..., 0] == 255)
     # At most half a pixel of the network's 32 on each side of the two edges, each half a picture long.
     assert wrong.mean() <= 0.5 / 32 + (0 if min(height, width) >= 32 else 0.02)
+
+
+@pytest.mark.parametrize("resize, soft", [("nearest", False), ("antialias", True)])
+def test_pictures_are_made_smaller_as_in_training(resize, soft):
+    """Columns of one pixel, black and white in turn, and a network whose mask is how light a pixel is."""
+    image = np.zeros([1, 64, 64, 3], np.uint8)
+    image[:, :, ::2] = 255
+    network = lambda images, training: tf.concat([(images[..., :1] + 1) / 2, (1 - images[..., :1]) / 2], axis=-1)
+    masks = Segmentation(network, 32, [0, 1], resize).masks(tf.constant(image)).numpy()
+    assert (np.abs(masks[:, :, 4:-4] - 0.5).max() < 0.01) == soft

@@ -101,6 +101,15 @@ def test_pictures_are_bytes_and_none_have_no_masks(tmp_path):
         assert nothing.shape == (0, 32, 32, 2) and nothing.dtype == np.float32
 
 
+def test_a_runs_pictures_are_made_smaller_as_it_was_trained(unevaluated):
+    (unevaluated / "config.json").write_text(to_json(tiny.config("data.resize=nearest")))
+    workdir = Workdir(str(unevaluated))
+    best_checkpoint(workdir, mask_network=tiny.build_toy_mask_network(workdir.load_config().model)).save(3)
+    workdir.append_metrics({"restarts": 0, "step": 3, "val/order": [0, 1]})
+    model = segmenter.load(unevaluated)
+    assert model.card["resize"] == model.segmentation.resize == "nearest"
+
+
 def test_images_of_another_kind_are_refused_before_a_model_sees_them(unevaluated):
     workdir = Workdir(str(unevaluated))
     best_checkpoint(workdir, mask_network=tiny.build_toy_mask_network(workdir.load_config().model)).save(3)

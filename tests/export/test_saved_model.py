@@ -73,6 +73,22 @@ def test_a_pictures_result_does_not_depend_on_its_batch(model):
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+def test_pictures_are_made_smaller_as_in_training(run, tmp_path, monkeypatch):
+    class Given(Exception):
+        """What the graph is made from."""
+
+    def given(network, image_size, order, resize):
+        raise Given(image_size, resize)
+    shutil.copytree(run, tmp_path / "run")
+    config = Workdir(tmp_path / "run").load_config()
+    config.data.resize = "nearest"
+    (tmp_path / "run" / "config.json").write_text(to_json(config))
+    monkeypatch.setattr(serving, "FastSegmentation", given)
+    with pytest.raises(Given) as caught:
+        saved_model.export(Workdir(tmp_path / "run"), str(tmp_path / "models"))
+    assert caught.value.args == (32, "nearest")
+
+
 def test_files_of_a_size_each_give_pngs_of_their_sizes(model, segmented):
     images = [pictures(1, *size)[0] for size in ((32, 32), (97, 65), (20, 33))]
     labels, masks = serve_files(model, [encoded(image) for image in images])

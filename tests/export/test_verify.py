@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+import processes
 import tiny
 from export import latency, tflite, verify
 from redo_tf.errors import UserError
@@ -139,13 +140,13 @@ def test_a_package_that_is_missing(monkeypatch):
 
 def test_the_command(run, model):
     """Ends with code 2 and one sentence where something is missing, before anything is computed."""
-    module, redo_tf = ["-m", "export.verify"], ["-c", "from redo_tf.cli import main; main()", "verify"]
-    for command, arguments, message in (
-            (module, ["absent", f"--workdir={run}"], "There is no model at absent"),
-            (redo_tf, ["absent", f"--workdir={run}"], "There is no model at absent"),
-            (module, [f"--workdir={run}", "--model=absent"], "There is no model at absent"),
-            (module, [model], "Which run is it of?"), (redo_tf, [], "Which model?"),
-            (module, [model, "stray", f"--workdir={run}"], "Not understood: stray")):
-        done = subprocess.run([sys.executable, *command, *arguments], capture_output=True, text=True)
-        assert done.returncode == 2
-        assert done.stderr.startswith(message) and done.stderr.count("\n") == 1
+    expected = [(["absent", f"--workdir={run}"], "There is no model at absent"),
+                ([f"--workdir={run}", "--model=absent"], "There is no model at absent"),
+                ([model], "Which run is it of?"), ([], "Which model?"),
+                ([model, "stray", f"--workdir={run}"], "Not understood: stray")]
+    as_module = processes.run(sys.executable, "-m", "export.verify", *expected[0][0])
+    done = processes.redo_tf(*(["verify", *arguments] for arguments, _ in expected))
+    for (_, message), (code, _, errors) in zip([expected[0], *expected],
+                                               [(as_module.returncode, "", as_module.stderr), *done]):
+        assert code == 2
+        assert errors.startswith(message) and errors.count("\n") == 1

@@ -5,6 +5,7 @@ import importlib
 import os
 
 import numpy as np
+import pytest
 from absl import flags
 
 import photographs
@@ -19,6 +20,17 @@ def test_the_network_sees_pictures_of_one_size_together(tmp_path, photos):
     segment(segmenter, photos, str(tmp_path / "out"), batch_size=4)
     # Of 40×40 and 100×100 there are six in all, of each of the others three.
     assert sorted(segmenter.batches) == [(2, 32, 32, 3), (3, 32, 48, 3), (3, 48, 32, 3), (4, 32, 32, 3)]
+
+
+@pytest.mark.parametrize("resize, levels", [("nearest", {0, 255}), ("antialias", {0, 127, 128})])
+def test_pictures_are_made_smaller_as_in_the_models_training(tmp_path, resize, levels):
+    """Columns of one pixel, red and green in turn: of two neighbours the nearest is one, and the mean is half of each."""
+    picture = red_and_green(64, 64, np.s_[:, ::2])
+    seen = []
+    segmenter = FakeSegmenter(before=lambda images: seen.append(images))
+    segmenter.card["resize"] = resize
+    segment(segmenter, named([photographs.save(picture, tmp_path / "in/stripes.png")]), str(tmp_path / "out"))
+    assert set(np.unique(seen[0][:, :, 1:-1])) <= levels  # At the border the mean is of fewer pixels.
 
 
 def test_a_pictures_results_are_the_same_in_every_batch_and_with_any_number_of_threads(tmp_path, photos):

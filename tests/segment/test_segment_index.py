@@ -1,9 +1,9 @@
 """The index: mended, kept in order, and names of every kind."""
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import resource
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import photographs
 from outputs import rows
 from photographs import FakeSegmenter, named, red_and_green
 from processes import contents
+from full_disk import room_for
 from redo_tf.errors import UserError
 from redo_tf.photos.index import Index
 from redo_tf.photos.pipeline import segment
@@ -31,15 +32,9 @@ def test_a_row_that_a_filling_disk_takes_half_of_is_an_error_and_is_mended(tmp_p
     index.begin()
     index.add({"input": "/a.png", "error": "is empty"})
     whole = os.path.getsize(index.path)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (whole + 20, limits[1]))
-    try:
-        with pytest.raises(OSError) as caught:
-            index.add({"input": "/b.png", "error": "is empty"})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        index.close()
-    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, index.path)  # In the place of ENOSPC.
+    with contextlib.closing(index), room_for(whole + 20), pytest.raises(OSError) as caught:
+        index.add({"input": "/b.png", "error": "is empty"})
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, index.path)
     assert os.path.getsize(index.path) == whole + 20
     again = Index(str(tmp_path))
     assert list(again.rows) == ["/a.png"]

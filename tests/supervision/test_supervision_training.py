@@ -30,10 +30,23 @@ def toy(monkeypatch):
 
 
 def test_the_mask_network_learns_from_masks():
-    untrained = train(learning_rate=0.0, max_steps=1)
     trained = train(learning_rate=1e-2, max_steps=60, evaluate_every=20)
     assert trained["labels"] == 16 and trained["best_step"] in (20, 40, 60)
-    assert trained["scoring"]["iou"] > untrained["scoring"]["iou"] + 0.1
+    shares = (tiny.pictures("val").masks == 1).mean((1, 2))
+    assert trained["scoring"]["iou"] > shares.mean()  # What a mask of everything gets; of nothing it is 0.
+
+
+def test_the_recipe_s_weight_decay_is_in_the_gradient(toy, monkeypatch):
+    """A gradient that is λ·w alone, nearly: Adam's first step takes each weight by its learning rate towards 0."""
+    networks = []
+    monkeypatch.setattr(training, "compile_segmenter", lambda network, size: networks.append(network))
+    monkeypatch.setattr(training, "score", lambda *_: {"iou": 0.5})
+    for rate in (0.0, 1e-3):
+        train("optimizer.mask_weight_decay=1e6", learning_rate=rate, max_steps=1)
+    before, after = (network.get_weights()[0] for network in networks)
+    large = np.abs(before) > 1e-3
+    assert large.mean() > 0.9
+    np.testing.assert_allclose((after - before)[large], -1e-3 * np.sign(before)[large], rtol=1e-3)
 
 
 def test_a_seed_fixes_the_result_whatever_was_trained_before(toy):
