@@ -55,7 +55,7 @@ class Workdir:
 
         Args:
           config: of the run.
-          pictures: that it trains with, from `data.fingerprints`; not looked at when None.
+          pictures: that it trains with: `Split.fingerprint` by split; not looked at when None.
 
         Raises:
           UserError: a run of another configuration or on other pictures is here, or the folder cannot be made or

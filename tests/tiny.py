@@ -44,10 +44,10 @@ def pictures(split: str) -> Split:
 
 def use_pictures(monkeypatch, masks: bool = True) -> None:
     """Puts `pictures` in the place of the prepared data set; without masks, if so wanted."""
-    def load(name, split, **_):
+    def load(config, split, *_, **__):
         found = pictures(split)
         return found if masks else Split(found.images, None, found.ids)
-    monkeypatch.setattr("redo_tf.data.load", load)
+    monkeypatch.setattr("redo_tf.data.load_configured", load)
 
 
 class ToyMaskNetwork(tf.keras.Model):

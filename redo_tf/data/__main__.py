@@ -76,11 +76,10 @@ def describe_split(name: str, split: Optional[Split]) -> str:
 
 def main() -> None:
     config = config_from_flags().data
-    options = data.options(config, cli.DATA_DIR.value)
-    action = functools.partial(data.load, download=True) if FLAGS.prepare else data.find
-    splits = {name: action(config.dataset, name, **options) for name in SPLITS}
+    action = functools.partial(data.load_configured, download=True) if FLAGS.prepare else data.find
+    splits = {name: action(config, name, cli.DATA_DIR.value) for name in SPLITS}
     for member in data.members(config.dataset):
-        builder = loading.find_builder(member, **options)
+        builder = loading.find_builder(config, member, cli.DATA_DIR.value)
         sizes = f"; pictures of {describe_sizes(builder)}" if builder else ""
         print(f"{member}: {describe_files(member, cli.DATA_DIR.value)}{sizes}")
     print(f"At {config.image_size}×{config.image_size}, {config.resize}:")

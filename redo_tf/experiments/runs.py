@@ -44,7 +44,7 @@ def same_flags() -> List[str]:
 
 
 def is_finished(workdir: Workdir, config: Config, pictures: Dict[str, str]) -> bool:
-    """Whether a run of this configuration, on these pictures (`data.fingerprints`), is complete there.
+    """Whether a run of this configuration, on these pictures (`Split.fingerprint`, by split), is complete there.
 
     Raises:
       UserError: a run of another configuration or on other pictures is there, or a longer one; or the folder cannot be
@@ -105,7 +105,7 @@ def train_all(config: Config, changes: Dict[str, Sequence[str]], folder: Workdir
     """
     places = {name: Workdir(folder.file(name)) for name in changes}
     configs = {name: overridden(config, assignments) for name, assignments in changes.items()}
-    pictures = data.fingerprints(config.data, cli.DATA_DIR.value)
+    pictures = {split: data.load_configured(config.data, split, cli.DATA_DIR.value).fingerprint() for split in ("train", "val")}
     finished = {name: is_finished(places[name], configs[name], pictures) for name in changes}
     failed = []
     with StopSignals() as signals:

@@ -127,7 +127,7 @@ def _recorded_scores(workdir: Workdir, rows: List[Dict[str, Any]]) -> Dict[str, 
 
 def _is_prepared(config: Config, split: str, data_dir: Optional[str]) -> bool:
     """Reports prepare no data: that can take long, and room."""
-    return data.find(config.data.dataset, split, **data.options(config.data, data_dir)) is not None
+    return data.find(config.data, split, data_dir) is not None
 
 
 def _samples(workdir: Workdir, rows: List[Dict[str, Any]], most: int) -> List[Tuple[str, bytes]]:

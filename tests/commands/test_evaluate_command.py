@@ -56,7 +56,7 @@ def test_three_regions_are_listed_in_the_labels_order(monkeypatch):
     """Region 2 is the background, 0 the first object, 1 the second: an order that is not its own inverse."""
     labels = np.repeat(np.array([0, 0, 0, 0, 0, 1, 1, 2], np.uint8), 4 * 32).reshape(1, 32, 32)
     split = Split(np.zeros([1, 32, 32, 3], np.uint8), labels, ["a"], classes=3)
-    monkeypatch.setattr("redo_tf.data.load", lambda *_, **__: split)
+    monkeypatch.setattr("redo_tf.data.load_configured", lambda *_, **__: split)
     regions, sizes = np.array([2, 0, 1], np.uint8)[labels], np.array([[0.3, 0.2, 0.5]], np.float32)
     network = Trained(lambda images: (tf.constant(regions), tf.constant(sizes)), DataConfig(image_size=32), 3, [0, 1, 2], {})
     results = evaluate.evaluate_split(network, "val", None)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from redo_tf import data
-from redo_tf.config import Config, from_json, override, parse_assignment, to_json
+from redo_tf.config import DataConfig, from_json, to_json
 from redo_tf.data import shapes, storage
 from redo_tf.errors import UserError
 from redo_tf.recipe_flags import resolve
@@ -69,17 +69,15 @@ def test_a_mixture_is_configured_by_names_and_weights():
         resolve("lfw", None, ["data.weights=1,2"])
 
 
-def test_a_configuration_says_all_but_the_folder(archives, tmp_path, monkeypatch):
-    """Every field that decides about pictures arrives where they are loaded."""
-    config = Config()
-    for assignment in ("data.dataset=folder", "data.image_size=64", "data.resize=nearest", "data.mask_dir=/masks",
-                       "data.stored_side=128"):
-        override(config, *parse_assignment(assignment))
-    asked = {}
-    monkeypatch.setattr("redo_tf.data.load", lambda *names, **options: asked.update(names=names, **options))
-    data.load_configured(config.data, "val", "photos")
-    assert asked == {"names": ("folder", "val"), "data_dir": "photos", "image_size": 64, "resize": "nearest",
-                     "mask_dir": "/masks", "stored_side": 128}
+def test_the_fields_of_a_configuration_may_be_given_one_by_one(monkeypatch):
+    asked = []
+    monkeypatch.setattr("redo_tf.data.loading.load_configured", lambda *arguments: asked.append(arguments))
+    data.load("folder", "val", data_dir="photos", image_size=64, resize="nearest", mask_dir="/masks", stored_side=128,
+              download=True)
+    data.load("shapes", "train", data_dir=None, image_size=32)
+    assert asked == [
+        (DataConfig(dataset="folder", image_size=64, resize="nearest", mask_dir="/masks", stored_side=128), "val", "photos", True),
+        (DataConfig(dataset="shapes", image_size=32), "train", None, False)]
 
 
 def test_a_larger_stored_side_serves_several_sizes(archives, monkeypatch):
@@ -101,12 +99,12 @@ def test_where_another_persons_data_may_not_be_written_it_goes_elsewhere(tmp_pat
 
 
 def test_looking_prepares_and_writes_nothing(tmp_path):
-    options = {"data_dir": tmp_path / "data", "image_size": 32}
+    config = DataConfig(dataset="shapes", image_size=32)
     (tmp_path / "data").mkdir()
-    assert data.find("shapes", "val", **options) is None
+    assert data.find(config, "val", tmp_path / "data") is None
     assert not list((tmp_path / "data").iterdir())
-    loaded = data.load("shapes", "val", **options)
-    assert data.find("shapes", "train", **options) is None
-    np.testing.assert_array_equal(data.find("shapes", "val", **options).images, loaded.images)
+    loaded = data.load_configured(config, "val", tmp_path / "data")
+    assert data.find(config, "train", tmp_path / "data") is None
+    np.testing.assert_array_equal(data.find(config, "val", tmp_path / "data").images, loaded.images)
     drawn, _ = shapes.draw(shapes.picture_seed("val", int(loaded.ids[0][-5:])), 32)
     np.testing.assert_array_equal(loaded.images[0], drawn)

@@ -64,7 +64,7 @@ def test_scores_are_those_of_training_and_iou_is_the_mean_over_pictures(finished
 def test_regions_are_in_the_order_that_the_run_recorded(monkeypatch):
     """Region 2 is the background, 0 the first object, 1 the second: an order that is not its own inverse."""
     labels = np.random.default_rng(0).integers(0, 3, [2, 32, 32], np.uint8)
-    monkeypatch.setattr("redo_tf.data.load", lambda *_, **__: Split(
+    monkeypatch.setattr("redo_tf.data.load_configured", lambda *_, **__: Split(
         np.zeros([2, 32, 32, 3], np.uint8), labels, ["a", "b"], classes=3))
     regions = np.array([2, 0, 1], np.uint8)[labels]
     network = Trained(lambda images: (tf.constant(regions), tf.zeros([2, 3])), DataConfig(image_size=32), 3, [2, 0, 1], {})
@@ -77,7 +77,7 @@ def test_pictures_without_a_label_are_left_out(finished_run, monkeypatch):
     labels = tiny.pictures("val").masks.copy()
     labels[1], labels[2, :, 5:] = 255, 255
     split = Split(tiny.pictures("val").images, labels, list("abcdef"))
-    monkeypatch.setattr("redo_tf.data.load", lambda *_, **__: split)
+    monkeypatch.setattr("redo_tf.data.load_configured", lambda *_, **__: split)
     masks = segment_split(of_run(Workdir(finished_run[0])), "val", None)
     assert masks.ids == list("acdef")
     np.testing.assert_array_equal(masks.images, tiny.pictures("val").images[[0, 2, 3, 4, 5]])

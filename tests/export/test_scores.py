@@ -32,13 +32,13 @@ def test_a_saved_model_and_a_run_by_its_path_score_as_the_run(run, models, split
 
 
 def test_the_data_set_can_be_another_than_the_models(models, monkeypatch):
-    asked, load = [], redo_tf.data.load
+    asked, load = [], redo_tf.data.load_configured
 
-    def asking(name, *rest, **more):
-        asked.append(name)
-        return load(name, *rest, **more)
+    def asking(config, *rest):
+        asked.append(config.dataset)
+        return load(config, *rest)
 
-    monkeypatch.setattr("redo_tf.data.load", asking)
+    monkeypatch.setattr("redo_tf.data.load_configured", asking)
     assert evaluate_split(of_model(models, "lfw"), "val", None)["dataset"] == "lfw"
     assert asked == ["lfw"]
 
