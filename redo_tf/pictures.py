@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from redo_tf.labels import UNLABELLED
+from redo_tf.own_pngs import FIGURES, signature
 from redo_tf.pixels import to_uint8
-from redo_tf.written import FIGURES, signature
 
 # Labels 0, 1, 2, …: black for the background, then colours that also differ in lightness; see `palette` past the last.
 PALETTE = np.array([[0, 0, 0], [255, 255, 255], [230, 120, 30], [60, 150, 230], [120, 200, 80], [190, 90, 200]], np.uint8)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from redo_tf.config import Config
-from redo_tf.layers.kept import kernels_kept
+from redo_tf.layers.kernel_cache import kernels_kept
 from redo_tf.layers.spectral_normalization import power_iteration
 from redo_tf.models import Redo, networks
 from redo_tf.objective import Metrics, discriminator_loss, generator_loss, make_fakes

@@ -24,7 +24,7 @@ from redo_tf.data.folder_masks import BESIDE, LAST_OBJECT, Contents, masks_among
 from redo_tf.data.parallel import ordered_map
 from redo_tf.decoding import PictureError
 from redo_tf.errors import UserError
-from redo_tf.written import is_result
+from redo_tf.own_pngs import is_result
 
 FEWEST_PICTURES = 10
 SHORTEST_SIDE = 8  # Of a picture, in pixels; smaller ones are icons, tracking pixels, mistakes.

@@ -15,7 +15,7 @@ from redo_tf import decoding
 from redo_tf.data import picture_tree
 from redo_tf.decoding import PictureError
 from redo_tf.labels import UNLABELLED
-from redo_tf.written import is_result
+from redo_tf.own_pngs import is_result
 
 MASKS = "masks"  # A folder of masks that lies among the pictures.
 BESIDE = "_mask"  # Ends the name of a mask that lies beside its picture.

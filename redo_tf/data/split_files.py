@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, Optional, Tuple
 import numpy as np
 from absl import logging
 
-from redo_tf.data.names import Names
+from redo_tf.data.compact_names import Names
 from redo_tf.data.split import Split
 from redo_tf.files import write_text
 from redo_tf.labels import UNLABELLED

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from redo_tf.layers.kept import kept
+from redo_tf.layers.kernel_cache import kept
 from redo_tf.layers.scopes import SUMS
 from redo_tf.layers.small_maps import Conv3x3, convolve, convolve_transposed
 

@@ -8,7 +8,7 @@ import tensorflow_addons as tfa
 
 from redo_tf.layers.bias import add_bias
 from redo_tf.layers.initializers import Orthogonal
-from redo_tf.layers.kept import kept
+from redo_tf.layers.kernel_cache import kept
 
 
 class SpectralNormalization(tfa.layers.SpectralNormalization):

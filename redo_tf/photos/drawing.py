@@ -10,8 +10,8 @@ from PIL import Image
 
 from redo_tf.decoding import PictureError, read
 from redo_tf.files import naming
+from redo_tf.own_pngs import MASKS, is_cut, is_output, signature
 from redo_tf.pictures import palette
-from redo_tf.written import MASKS, is_cut, is_output, signature
 
 STRIP_PIXELS = 2**20  # Float arrays never hold more than this many pixels of a picture.
 _KEPT = 0.4, 0.7  # Of the picture's own colour in an overlay: in the background, in objects.

@@ -15,7 +15,7 @@ from absl import logging
 from redo_tf.data.folder_masks import Contents, masks_among
 from redo_tf.data.picture_tree import EXTENSIONS, OnError, walk
 from redo_tf.errors import UserError
-from redo_tf.written import is_result
+from redo_tf.own_pngs import is_result
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,12 +18,12 @@ from redo_tf.data.resizing import RESIZE
 from redo_tf.decoding import PictureError
 from redo_tf.errors import UserError
 from redo_tf.files import exclusive
+from redo_tf.own_pngs import is_whole
 from redo_tf.photos import drawing
 from redo_tf.photos.finding import Picture
 from redo_tf.photos.index import Index
 from redo_tf.progress import bar
 from redo_tf.segmenter import Segmenter
-from redo_tf.written import is_whole
 
 MOST_FAILURES = 125  # The largest exit code that shells give no meaning of their own.
 WAITING_BATCHES = 4  # So many batches of pictures at most wait for others of their size.
@@ -76,7 +76,7 @@ def segment(segmenter: Segmenter, pictures: Sequence[Picture], output: str, kind
       pictures: what to segment.
       output: folder, made if need be. Pictures whose results by this model are whole there are skipped; those whose
         results would replace another picture's fail.
-      kinds: of `written.KINDS`, `mask` among them.
+      kinds: of `own_pngs.KINDS`, `mask` among them.
       batch_size: pictures of one fitted size that the network sees together.
       workers: threads that decode and write.
       overwrite: skip none, and replace the results of pictures that are no longer there.

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from reference import average_pool, convolution, upsample, value
 from redo_tf.layers import PooledConv2D, UpsampledConv2D
-from redo_tf.layers.kept import kernels_kept
+from redo_tf.layers.kernel_cache import kernels_kept
 from redo_tf.layers.resampled_convolution import box_filtered, upsample_nearest
 from redo_tf.layers.scopes import SUMS
 

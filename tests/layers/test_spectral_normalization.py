@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from reference import convolution, spectral_kernel, value
 from redo_tf.layers import SpectralNormalization
-from redo_tf.layers.kept import kernels_kept
+from redo_tf.layers.kernel_cache import kernels_kept
 from redo_tf.layers.spectral_normalization import power_iteration
 
 

@@ -8,11 +8,11 @@ import tensorflow as tf
 from PIL import Image
 
 import photographs
-from redo_tf.photos import drawing
 from redo_tf.decoding import PictureError
+from redo_tf.own_pngs import is_output, is_whole
+from redo_tf.photos import drawing
 from redo_tf.photos.drawing import enlarged, write_files
 from redo_tf.pictures import PALETTE
-from redo_tf.written import is_output, is_whole
 
 
 def soft(*shape: int) -> np.ndarray:

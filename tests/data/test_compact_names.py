@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from redo_tf.data.names import Names
+from redo_tf.data.compact_names import Names
 
 WORDS = ["a", "", "Straße", "写真/صورة.png", "a"]
 
