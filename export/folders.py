@@ -19,7 +19,8 @@ UNFINISHED = ".exporting-"  # TF Serving passes over names that are not numbers.
 def write_version(base: str, fill: Callable[[str], None]) -> str:
     """Makes BASE/N, N one more than the largest number there, from 1 on.
 
-    When `fill` raises, or SIGTERM or Ctrl-C end it, nothing of it is left; after a crash a hidden folder may be.
+    When `fill` raises, or SIGTERM or Ctrl-C end it, nothing of it is left, nor of BASE if it was made for it; after a crash a
+    hidden folder may be.
 
     Args:
       base: folder of the versions; made when it is not there.
@@ -31,6 +32,7 @@ def write_version(base: str, fill: Callable[[str], None]) -> str:
     Raises:
       UserError: nothing can be written to `base`.
     """
+    made = not os.path.exists(base)
     try:
         os.makedirs(base, exist_ok=True)
         folder = tempfile.mkdtemp(dir=base, prefix=UNFINISHED)
@@ -44,6 +46,9 @@ def write_version(base: str, fill: Callable[[str], None]) -> str:
             return _rename(folder, base)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):  # Another process may have written there meanwhile.
+                os.rmdir(base)
         raise
 
 

@@ -73,7 +73,7 @@ def test_what_is_kept_counts_once_there_is_a_checkpoint(tmp_path, source):
 
 
 def test_a_taught_network_finds_what_its_teacher_finds(monkeypatch):
-    """The teacher's three residual blocks see 32×32; the same weights see other things at 64×64."""
+    """The teacher sees 32×32; the same weights see other things at 64×64."""
     tf.keras.utils.set_random_seed(0)
     model = tiny.config("model.mask_network.channels=4").model
     teacher, student = build_mask_network(model), build_mask_network(model)
@@ -81,11 +81,12 @@ def test_a_taught_network_finds_what_its_teacher_finds(monkeypatch):
     small = tf.image.resize(to_model_range(images), [32, 32], antialias=True)
     wanted = tf.image.resize(teacher(small), [64, 64])
     student.set_weights(teacher.get_weights())
-    distance = lambda: float(tf.reduce_mean(tf.abs(student(to_model_range(images)) - wanted)))
-    before = distance()
-    monkeypatch.setattr(beginning, "LEARNING_RATE", 3 * beginning.LEARNING_RATE)  # A test's patience.
-    beginning.teach(student, [(teacher, 32)], images, steps=250, batch_size=8, seed=0)
-    assert distance() < before / 2  # At least half of the way.
+    distance = lambda masks: float(tf.reduce_mean(tf.abs(masks - wanted)))
+    untaught, constant = distance(student(to_model_range(images))), distance(tf.reduce_mean(wanted, axis=[0, 1, 2]))
+    monkeypatch.setattr(beginning, "LEARNING_RATE", 5 * beginning.LEARNING_RATE)  # A test's patience.
+    beginning.teach(student, [(teacher, 32)], images, steps=100, batch_size=8, seed=0)
+    # Nearer than the teacher's weights themselves, and than a network that has learned how large the regions are and no more.
+    assert distance(student(to_model_range(images))) < min(untaught, constant)
 
 
 def test_of_several_runs_f_learns_the_mean_whatever_the_order_of_their_regions(tmp_path, source, monkeypatch):
@@ -109,18 +110,16 @@ def test_of_several_runs_f_learns_the_mean_whatever_the_order_of_their_regions(t
     assert taught["rest"][1:] == (7, 4, 0, True)  # Steps, batch, seed, whether pictures are mirrored.
 
 
-def test_the_mean_of_the_teachers_is_learned(monkeypatch):
-    """Two teachers that contradict each other: what is learned is one half everywhere."""
+def test_the_mean_of_the_teachers_is_learned():
+    """Two teachers that contradict each other everywhere: whoever finds one half has nothing to learn from both."""
     student, *teachers = (tiny.build_toy_mask_network(tiny.config().model) for _ in range(3))
+    for network, logit in zip((student, *teachers), (0, 100, -100)):
+        network.set_weights([np.zeros([3, 3, 3, 2]), np.array([logit, -logit])])
     images = tiny.pictures("train").images
-    kernel, bias = teachers[0].get_weights()
-    teachers[1].set_weights([-kernel, -bias])
-    distance = lambda: float(tf.reduce_mean(tf.abs(student(to_model_range(images)) - 0.5)))
-    student.set_weights(teachers[0].get_weights())
-    before = distance()
-    monkeypatch.setattr(beginning, "LEARNING_RATE", 20 * beginning.LEARNING_RATE)  # A test's patience.
-    beginning.teach(student, [(network, 32) for network in teachers], images, steps=100, batch_size=8, seed=0)
-    assert distance() < before / 4  # Far from either of them.
+    beginning.teach(student, [(network, 32) for network in teachers], images, steps=2, batch_size=8, seed=0)
+    assert not any(weights.any() for weights in student.get_weights())
+    beginning.teach(student, [(teachers[1], 32)], images, steps=1, batch_size=8, seed=0)
+    assert student.get_weights()[1][0] < 0 < student.get_weights()[1][1]  # One alone is followed.
 
 
 @pytest.mark.parametrize("flip", [False, True])

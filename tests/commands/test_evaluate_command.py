@@ -63,3 +63,5 @@ def test_three_regions_are_listed_in_the_labels_order(monkeypatch):
     assert results["order"] == [2, 0, 1] and results["iou"] == results["accuracy"] == 1
     assert results["region_sizes"] == pytest.approx([0.5, 0.3, 0.2])
     assert results["label_shares"] == pytest.approx([5 / 8, 2 / 8, 1 / 8])
+    # The upper 20 rows, 8 and the lower 4, of which the outermost are whole at the border.
+    assert results["border_shares"] == pytest.approx([(32 + 2 * 19) / 124, 2 * 8 / 124, (2 * 3 + 32) / 124])

@@ -22,6 +22,8 @@ from processes import contents, redo_tf
 from redo_tf import decoding
 from redo_tf.config import to_json
 from redo_tf.errors import Interrupted, UserError
+from redo_tf.models import MaskNetwork
+from redo_tf.segmentation import Segmentation
 from redo_tf.workdir import Workdir
 
 
@@ -71,6 +73,19 @@ def test_a_pictures_result_does_not_depend_on_its_batch(model):
     together = serve(model, images)[0]
     alone = np.concatenate([serve(model, image[None])[0] for image in images])
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("height, width", [(32, 32), (64, 64), (32, 40)])
+def test_the_fast_form_has_three_regions_in_the_labels_order_and_resizes_alike(height, width):
+    """Each region is another part of noise, which looks different when it is made smaller in another way."""
+    tf.keras.utils.set_random_seed(0)
+    network = MaskNetwork(3, channels=4, residual_blocks=1)
+    network(tf.zeros([1, 32, 32, 3]))
+    images = tf.constant(np.random.default_rng(0).integers(0, 256, [2, height, width, 3], np.uint8))
+    for resize in ("antialias", "nearest"):
+        fast, slow = (form(network, 32, [2, 0, 1], resize) for form in (serving.FastSegmentation, Segmentation))
+        np.testing.assert_allclose(fast.masks(images), slow.masks(images), atol=1e-4)
+        np.testing.assert_allclose(fast.fitted_masks(images), slow.fitted_masks(images), atol=1e-4)
 
 
 def test_pictures_are_made_smaller_as_in_training(run, tmp_path, monkeypatch):
@@ -277,9 +292,10 @@ def test_an_export_that_fails_leaves_nothing(run, tmp_path, monkeypatch, stage, 
     monkeypatch.setattr(stage, fail)
     monkeypatch.setattr("tensorflow.saved_model.save",
                         lambda _, folder, signatures: open(folder + "/saved_model.pb", "w").close())
-    with pytest.raises(type(error)):
-        saved_model.export(Workdir(run), str(tmp_path))
-    assert os.listdir(tmp_path) == []
+    for base in (tmp_path, tmp_path / "made"):
+        with pytest.raises(type(error)):
+            saved_model.export(Workdir(run), str(base))
+        assert os.listdir(tmp_path) == []
 
 
 def test_a_terminated_export_leaves_nothing_and_the_handler_of_before_is_back(tmp_path):

@@ -21,8 +21,6 @@ import server
 from checks import assert_same, assert_same_png, encoded, pictures, read
 from export.clients import grpc_client, rest
 
-CLIENTS = os.path.dirname(os.path.abspath(rest.__file__))
-
 
 @pytest.fixture(scope="module")
 def served(models):
@@ -77,44 +75,62 @@ def test_pixels_over_rest(served, segmented):
     assert_same(*(np.array([row[name] for row in predictions]) for name in ("masks", "labels")), segmented(images))
 
 
-@pytest.mark.parametrize("script, flag, which", [("rest.py", "--url", 1), ("grpc_client.py", "--address", 0)])
-def test_a_client_as_a_person_runs_it(served, segmented, tmp_path, script, flag, which):
-    image = pictures(1, 40, 52)[0]
-    (tmp_path / "photo.png").write_bytes(encoded(image))
-    (tmp_path / "broken.jpg").write_bytes(b"text")
+CLIENTS = pytest.mark.parametrize("script, flag, which", [(rest, "--url", 1), (grpc_client, "--address", 0)])
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder with a picture, another of its name, and a file that is none."""
+    file = encoded(pictures(1, 40, 52)[0])
+    (tmp_path / "other").mkdir()
+    for name, content in (("photo.png", file), ("other/photo.png", file), ("broken.jpg", b"text")):
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+@CLIENTS
+def test_a_client_as_a_person_runs_it(served, segmented, photos, script, flag, which):
+    # Without the project's folder on the path: a client is one file.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, script.__file__, flag, served[which], "photo.png", "broken.jpg", "--labels"], cwd=photos,
+        env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3"}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "broken.jpg: " in done.stderr and "Traceback" not in done.stderr
+    # What came before it is written.
+    assert {path.name for path in photos.iterdir()} == {
+        "photo.png", "other", "broken.jpg", "photo_mask.png", "photo_labels.png"}
+    expected = segmented(pictures(1, 40, 52))
+    assert_same_png((photos / "photo_mask.png").read_bytes(), expected.masks[0])
+    assert np.mean(read((photos / "photo_labels.png").read_bytes()) == expected.labels[0]) >= 0.999
+
+
+@CLIENTS
+def test_where_a_client_writes_and_how_it_stops(served, segmented, photos, monkeypatch, capsys, script, flag, which):
+    monkeypatch.chdir(photos)
 
     def run(*arguments):
-        # Without the project's folder on the path: a client is one file.
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        return subprocess.run(
-            [sys.executable, os.path.join(CLIENTS, script), flag, served[which], *arguments], cwd=tmp_path,
-            env={**environment, "TF_CPP_MIN_LOG_LEVEL": "3"}, capture_output=True, text=True, timeout=300)
+        """What it exits with: nothing, or a sentence, which Python prints with exit code 1."""
+        monkeypatch.setattr(sys, "argv", ["client", flag, served[which], *arguments])
+        try:
+            return script.main()
+        except SystemExit as stop:
+            return stop.code
 
-    done = run("photo.png", "--labels")
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "photo.png", "broken.jpg", "photo_mask.png", "photo_labels.png"}
-    expected = segmented(image[None])
-    assert_same_png((tmp_path / "photo_mask.png").read_bytes(), expected.masks[0])
-    assert np.mean(read((tmp_path / "photo_labels.png").read_bytes()) == expected.labels[0]) >= 0.999
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "photo.png").write_bytes(encoded(image))
     for arguments, sentence in ((["photo.png", "other/photo.png"], "Several pictures are called photo, "),
                                 (["photo.png", "none.png"], "none.png: No such file or directory"),
                                 (["photo.png", "--output", "photo.png/x"], "photo.png/x: Not a directory")):
-        mistaken = run(*arguments)
-        assert mistaken.returncode == 1 and mistaken.stderr.startswith(sentence) and "Traceback" not in mistaken.stderr
-    assert run("photo.png", "--output", "new/folder").returncode == 0
-    assert (tmp_path / "new/folder/photo_mask.png").read_bytes() == (tmp_path / "photo_mask.png").read_bytes()
-    (tmp_path / "photo_mask.png").unlink()
-    failed = run("photo.png", "broken.jpg")
-    assert failed.returncode == 1 and "broken.jpg: " in failed.stderr and "Traceback" not in failed.stderr
+        assert run(*arguments).startswith(sentence)
+    (photos / "photo_mask.png").unlink()  # What came before it was written.
+    assert run("photo.png", "--output", "new/folder") is None
+    assert [path.name for path in (photos / "new/folder").iterdir()] == ["photo_mask.png"]  # Labels are for those who ask.
+    assert_same_png((photos / "new/folder/photo_mask.png").read_bytes(), segmented(pictures(1, 40, 52)).masks[0])
+    assert "broken.jpg: " in run("photo.png", "broken.jpg")
+    assert (photos / "photo_mask.png").read_bytes() == (photos / "new/folder/photo_mask.png").read_bytes()
     if os.path.exists("/dev/full"):
-        (tmp_path / "full").mkdir()
-        (tmp_path / "full" / "photo_mask.png").symlink_to("/dev/full")
-        assert run("photo.png", "--output", "full").stderr == "full/photo_mask.png: No space left on device\n"
-    # What came before it is written.
-    assert (tmp_path / "photo_mask.png").read_bytes() == (tmp_path / "new/folder/photo_mask.png").read_bytes()
+        (photos / "full").mkdir()
+        (photos / "full" / "photo_mask.png").symlink_to("/dev/full")
+        assert run("photo.png", "--output", "full") == "full/photo_mask.png: No space left on device"
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("answer", [

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import photographs
+from full_disk import room_for
 from outputs import rows
 from photographs import FakeSegmenter, named, red_and_green
 from processes import contents
-from full_disk import room_for
 from redo_tf.errors import UserError
 from redo_tf.photos.index import Index
 from redo_tf.photos.pipeline import segment
