@@ -32,6 +32,25 @@ def two_replicas() -> tf.distribute.Strategy:
     return on_cpu(replicas=2)
 
 
+def _prepare_shapes(folder, sizes) -> None:
+    """Prepares so many pictures of every split there, for commands that run in processes of their own."""
+    from redo_tf import data
+    from redo_tf.data import shapes
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for split, count in sizes.items():
+            monkeypatch.setitem(shapes.SPLIT_SIZES, split, count)
+        for split in sizes:
+            data.load("shapes", split, data_dir=folder, image_size=32)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A data folder with few prepared pictures of `shapes` at 32×32."""
+    folder = tmp_path_factory.mktemp("data")
+    _prepare_shapes(folder, {"train": 32, "val": 8, "test": 5})
+    return folder
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory):
     """Folders of a finished run of tiny networks and of its prepared data. The training step is a tiny.FakeStep.
@@ -39,14 +58,9 @@ def finished_run(tmp_path_factory):
     For all tests: copy the run where it is to change.
     """
     import tiny
-    from redo_tf import data
-    from redo_tf.data import shapes
     folder = tmp_path_factory.mktemp("finished")
+    _prepare_shapes(folder / "data", tiny.PICTURES)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        for split, count in tiny.PICTURES.items():
-            monkeypatch.setitem(shapes.SPLIT_SIZES, split, count)
-        for split in tiny.PICTURES:
-            data.load("shapes", split, data_dir=folder / "data", image_size=32)
         tiny.use_pictures(monkeypatch)
         trainer = tiny.trainer(folder / "run")
         tiny.FakeStep(trainer)

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
 import sys
 
 import numpy as np
@@ -13,16 +11,14 @@ from absl import flags
 from absl.testing import flagsaver
 from PIL import Image
 
-import prepared
 import tiny
+from processes import run
 from redo_tf import data, supervised
 from redo_tf.best import load_mask_network
 from redo_tf.errors import UserError
 from redo_tf.evaluation import compile_segmenter, score
 from redo_tf.supervision.training import Settings
 from redo_tf.workdir import Workdir
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @pytest.mark.parametrize("words", [[], ["5", "x"], ["0"], ["-1"], ["2.5"], [""]])
@@ -67,13 +63,6 @@ def test_a_damaged_result_is_told(tmp_path):
         supervised.trained(Workdir(str(tmp_path)), tiny.config(), Settings(), pictures, pictures, pictures, seed=0)
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    prepared.shapes_at_32_pixels(folder)
-    return folder
-
-
 @pytest.fixture
 def reference(tmp_path, monkeypatch):
     """The folder of an unsupervised run."""
@@ -89,9 +78,7 @@ def test_the_command_draws_the_curve_and_trains_nothing_twice(data_dir, referenc
     arguments = ["--dataset=shapes", "--config=default", f"--data_dir={data_dir}", f"--workdir={tmp_path}/figure",
                  *(f"--set={setting}" for setting in tiny.SETTINGS), "--seeds=1", "--max_steps=4", "--evaluate_every=2",
                  f"--reference={reference}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "redo_tf.supervised", *arguments, "--labels=8,2"], cwd=ROOT, capture_output=True,
-        text=True, env={**os.environ, "PYTHONPATH": ROOT, "CUDA_VISIBLE_DEVICES": ""}, timeout=900)
+    done = run(sys.executable, "-m", "redo_tf.supervised", *arguments, "--labels=8,2")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "Pictures with masks: 32 of train for training, 8 of val for stopping, 5 of test for scoring." in done.stderr

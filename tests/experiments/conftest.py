@@ -1,34 +1,22 @@
 """One real training, which the tests of several commands start from."""
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-import prepared
 import tiny
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from processes import run
 
 
 @pytest.fixture(scope="session")
-def command(tmp_path_factory):
+def command(data_dir):
     """Runs `python -m redo_tf.experiments.NAME FLAGS…` with tiny networks on few pictures; its finished process."""
-    folder = tmp_path_factory.mktemp("data")
-    prepared.shapes_at_32_pixels(folder)
-
-    def run(name, *arguments):
-        return subprocess.run(
-            [sys.executable, "-m", f"redo_tf.experiments.{name}", "--dataset=shapes", "--config=default",
-             f"--data_dir={folder}", *(f"--set={setting}" for setting in tiny.SETTINGS), *arguments],
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": ROOT, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True,
-            text=True, timeout=900)
-    run.data_dir = folder
-    return run
+    return lambda name, *arguments: run(
+        sys.executable, "-m", f"redo_tf.experiments.{name}", "--dataset=shapes", "--config=default",
+        f"--data_dir={data_dir}", *(f"--set={setting}" for setting in tiny.SETTINGS), *arguments)
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def test_seeds_follow_the_recipes(parse, monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("shapes: 3 run(s), 6 restart(s)")
 
 
-def test_the_command_trains_scores_and_writes(table1, command):
+def test_the_command_trains_scores_and_writes(table1, data_dir):
     folder, done = table1
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -73,7 +73,7 @@ def test_the_command_trains_scores_and_writes(table1, command):
     assert (result["seed"], result["step"], result["restarts"]) == (0, summary["best"]["step"], 0)
     assert result["val"]["iou"] == summary["best"]["val/iou"]
     for split in ("train", "test"):  # As redo_tf.evaluate scores it.
-        expected = evaluate_split(of_run(Workdir(str(folder / "seed_0"))), split, str(command.data_dir))
+        expected = evaluate_split(of_run(Workdir(str(folder / "seed_0"))), split, str(data_dir))
         assert result[split] == {name: expected[name] for name in SCORES}
         assert written["summary"][split]["iou"] == {"mean": expected["iou"], "std": None}
     assert (folder / "table1.md").read_text() in done.stdout
