@@ -49,8 +49,8 @@ sys.exit(128 + received[0])
 
 
 @pytest.fixture(autouse=True)
-def no_data(monkeypatch):
-    monkeypatch.setattr(runs.data, "fingerprints", lambda config, data_dir: {})
+def pictures(monkeypatch):
+    tiny.use_pictures(monkeypatch)
 
 
 @pytest.fixture
