@@ -72,7 +72,8 @@ def main() -> None:
         sys.exit(2)  # Why was told.
     index = os.path.join(FLAGS.output, "index.jsonl")
     rate = outcome.segmented / seconds
-    print(f"Segmented {outcome.segmented} pictures in {seconds:.1f} s ({rate:.1f} a second): {index}")
+    print(f"Segmented {outcome.segmented} picture{'' if outcome.segmented == 1 else 's'} in {seconds:.1f} s "
+          f"({rate:.1f} a second): {index}")
     if outcome.failed:
         print(f"{outcome.failed} of {len(pictures)} pictures failed; {index} says why.", file=sys.stderr)
     if unread:
