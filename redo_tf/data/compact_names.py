@@ -27,4 +27,3 @@ class Names(collections.abc.Sequence):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, collections.abc.Sequence) and list(self) == list(other)
-

@@ -48,6 +48,12 @@ def models(run, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
+def model(models):
+    """The exported SavedModel, loaded."""
+    return tf.saved_model.load(models + "/1")
+
+
+@pytest.fixture(scope="session")
 def segmented(run):
     """uint8 [B, H, W, 3] → the trained network's `Segmented`, from its checkpoint, resized by tf.image alone."""
     network = build_mask_network(tiny.config(*SETTINGS).model)
